@@ -1,0 +1,151 @@
+/* amun/model.h - networks: graph builder, named architectures, weights, prediction. */
+#ifndef AMUN_MODEL_H
+#define AMUN_MODEL_H
+
+#include "base.h"
+#include "context.h"
+#include "tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- graph builder ------------------------------------------------------------------------------ */
+
+/** A network as a list of nodes in topological order. One thread at a time while it is built;
+ *  immutable (adding a node gives STATE) from the moment a model was made from it. */
+typedef struct amun_graph amun_graph;
+/** Index of a node in its graph. Node 0 is the input. */
+typedef int32_t amun_node;
+
+/** @since 0.1 */
+typedef struct amun_conv2d_options {
+    size_t struct_size;
+    int64_t channels;             /**< output channels, range [1, 65536]; must be set */
+    int64_t kernel_h, kernel_w;   /**< default 3, range [1, 64] */
+    int64_t stride_h, stride_w;   /**< default 1, range [1, 64] */
+    int64_t pad_h, pad_w;         /**< zero padding on both sides, default 1, range [0, 64] */
+    int64_t dilation_h, dilation_w; /**< default 1 (dense), range [1, 64] */
+    int64_t groups;               /**< default 1; must divide input and output channels */
+    int32_t bias;                 /**< default 0 */
+    int32_t reserved0;            /**< must be 0 */
+} amun_conv2d_options;
+AMUN_API amun_status amun_conv2d_options_init(amun_conv2d_options *opts, size_t size);
+
+/** @since 0.1 */
+typedef struct amun_pool_options {
+    size_t struct_size;
+    int64_t kernel_h, kernel_w; /**< default 2, range [1, 1024] */
+    int64_t stride_h, stride_w; /**< default 2, range [1, 1024] */
+    int64_t pad_h, pad_w;       /**< default 0, at most kernel / 2 */
+} amun_pool_options;
+AMUN_API amun_status amun_pool_options_init(amun_pool_options *opts, size_t size);
+
+/** New graph whose node 0 is an image [batch, channels, height, width] with pixels in [0, 1]. @since 0.1 */
+AMUN_API amun_status amun_graph_create(amun_graph **graph, amun_context *ctx, int64_t channels,
+                                       int64_t height, int64_t width);
+AMUN_API amun_graph *amun_graph_ref(amun_graph *graph);
+AMUN_API void amun_graph_unref(amun_graph *graph);
+
+/* Each call below appends one node and stores its index in *node. `name` is the PyTorch module
+ * path ("layer1.0.conv1"); parameters are name.weight, name.bias and so on. Names are unique.
+ * Statuses: INVALID_ARGUMENT, SHAPE, STATE, OUT_OF_MEMORY. All @since 0.1. */
+AMUN_API amun_status amun_graph_conv2d(amun_node *node, amun_graph *graph, amun_node src,
+                                       const char *name, const amun_conv2d_options *opts);
+/** Dense layer over a flat input: name.weight [features, in], name.bias [features]. */
+AMUN_API amun_status amun_graph_linear(amun_node *node, amun_graph *graph, amun_node src,
+                                       const char *name, int64_t features, int32_t bias);
+/** Batch normalisation. eps default 1e-5 and momentum default 0.1 (of the running statistics, as in PyTorch) where 0 is passed. */
+AMUN_API amun_status amun_graph_batchnorm(amun_node *node, amun_graph *graph, amun_node src,
+                                          const char *name, double eps, double momentum);
+AMUN_API amun_status amun_graph_relu(amun_node *node, amun_graph *graph, amun_node src);
+/** Sum of two nodes of the same shape. */
+AMUN_API amun_status amun_graph_add(amun_node *node, amun_graph *graph, amun_node a, amun_node b);
+/** Multiplication by a constant. */
+AMUN_API amun_status amun_graph_scale(amun_node *node, amun_graph *graph, amun_node src,
+                                      double factor);
+AMUN_API amun_status amun_graph_max_pool(amun_node *node, amun_graph *graph, amun_node src,
+                                         const amun_pool_options *opts);
+/** Average; padding counts as zeros (PyTorch's count_include_pad). */
+AMUN_API amun_status amun_graph_avg_pool(amun_node *node, amun_graph *graph, amun_node src,
+                                         const amun_pool_options *opts);
+/** Mean over height and width: [C, H, W] to [C, 1, 1]. */
+AMUN_API amun_status amun_graph_global_pool(amun_node *node, amun_graph *graph, amun_node src);
+AMUN_API amun_status amun_graph_flatten(amun_node *node, amun_graph *graph, amun_node src);
+/** Concatenation along channels of 2..16 nodes of equal height and width. */
+AMUN_API amun_status amun_graph_concat(amun_node *node, amun_graph *graph, const amun_node *srcs,
+                                       int32_t count);
+/** (x - mean) / std per channel; `mean` and `std`: one entry per channel, std > 0. Belongs in the
+ *  model, so that attacks keep working in [0, 1]. */
+AMUN_API amun_status amun_graph_normalise(amun_node *node, amun_graph *graph, amun_node src,
+                                          const double *mean, const double *std);
+
+/* ---- model ---------------------------------------------------------------------------------------- */
+
+/** A graph with its weights. Any number of const calls in parallel, or one writer alone: a
+ *  conflict returns BUSY, it never waits. */
+typedef struct amun_model amun_model;
+
+/** @since 0.1 */
+typedef struct amun_model_options {
+    size_t struct_size;
+    int64_t classes;  /**< default 10, range [2, 65536] */
+    int64_t channels; /**< default 3, range [1, 1024] */
+    int64_t height;   /**< default 32, range [1, 4096] */
+    int64_t width;    /**< default 32 */
+    uint64_t seed;    /**< of the initial weights, default 0 */
+} amun_model_options;
+AMUN_API amun_status amun_model_options_init(amun_model_options *opts, size_t size);
+
+/** A named architecture with fresh weights: "resnet18" (CIFAR form of arXiv 2503.00917 with halved
+ *  projection blocks), "resnet18-standard", "resnet8", "resnet20", "convnet", "simple_conv",
+ *  "digits". NOT_FOUND lists the names. @since 0.1 */
+AMUN_API amun_status amun_model_create(amun_model **model, amun_context *ctx, const char *arch,
+                                       const amun_model_options *opts);
+/** A model of the user's own graph, whose last node must be flat [classes]. @since 0.1 */
+AMUN_API amun_status amun_model_create_graph(amun_model **model, amun_context *ctx,
+                                             amun_graph *graph, uint64_t seed);
+/** A new model with a copy of the weights. @since 0.1 */
+AMUN_API amun_status amun_model_clone(amun_model **model, const amun_model *source);
+AMUN_API amun_model *amun_model_ref(amun_model *model);
+AMUN_API void amun_model_unref(amun_model *model);
+
+/** Draws fresh initial weights from `seed`. @since 0.1 */
+AMUN_API amun_status amun_model_reset(amun_model *model, uint64_t seed);
+
+/** Reads a safetensors file written by amun_model_save(), which names its architecture. @since 0.1 */
+AMUN_API amun_status amun_model_load(amun_model **model, amun_context *ctx, const char *path);
+/** Reads weights (PyTorch names; a "module." prefix and the pytorch-cifar names "shortcut" and "linear" are
+ *  mapped) into an existing model: FORMAT names the first unknown or missing tensors, and the
+ *  model is unchanged. NaN or infinite values give NUMERIC. @since 0.1 */
+AMUN_API amun_status amun_model_load_weights(amun_model *model, const char *path);
+/** Writes weights as safetensors with PyTorch names, atomically. @since 0.1 */
+AMUN_API amun_status amun_model_save(const amun_model *model, const char *path);
+
+/** Architecture name, "custom" for own graphs. Borrowed. @since 0.1 */
+AMUN_API const char *amun_model_arch(const amun_model *model);
+AMUN_API int64_t amun_model_classes(const amun_model *model);
+/** Channels, height, width of the input. @since 0.1 */
+AMUN_API amun_status amun_model_shape(const amun_model *model, int64_t shape[3]);
+/** Number of trainable scalars. @since 0.1 */
+AMUN_API size_t amun_model_parameters(const amun_model *model);
+/** Copies one tensor by its PyTorch name ("fc.weight", "bn1.running_mean") out of / into the model
+ *  as dense float32; `count` must match. @since 0.1 */
+AMUN_API amun_status amun_model_get_tensor(const amun_model *model, const char *name, float *values,
+                                           size_t count);
+AMUN_API amun_status amun_model_set_tensor(amun_model *model, const char *name, const float *values,
+                                           size_t count);
+
+/** Logits in evaluation mode. [in] images [n, C, H, W] F32 in [0, 1] or U8; [out] logits [n, classes]
+ *  F32. Other layouts are packed per batch. @since 0.1 */
+AMUN_API amun_status amun_model_predict(const amun_model *model, const amun_tensor_view *images,
+                                        const amun_tensor_view *logits,
+                                        const amun_call_options *call);
+/** Bytes that one plan for `batch` images needs; mode 1 infer, 2 attack, 3 train. @since 0.1 */
+AMUN_API amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, int32_t mode,
+                                                uint64_t *bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
