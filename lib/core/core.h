@@ -200,6 +200,9 @@ int32_t amun__threads_count(const amun_context *ctx); /* never 0 */
 
 /* ---- log (context.c) ---------------------------------------------------------------------------- */
 
+/* A plan's own listing, one line per call: delivered at level INFO whatever the context's level,
+ * but only if AMUN_LOG=plan was set when the context was created. */
+enum { AMUN__LOG_PLAN = 100 };
 bool amun__log_wants(const amun_context *ctx, amun_log_level level);
 void amun__log(const amun_context *ctx, amun_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,23 +1,12 @@
 /* status.c - names of statuses and the one-line message of the last failure on each thread. */
 #include <stdio.h>
 
-#include "core/core.h"
+#include "core/context_private.h"
 
 enum { MESSAGE_SIZE = 1024 };
 
 /* The only per-thread state of the library: no allocation, so it also works when memory is out. */
 static _Thread_local char last_message[MESSAGE_SIZE];
-
-/* A message is one line of text whatever went into it: file names may hold newlines. */
-static void make_one_line(char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < 0x20 || c == 0x7f) {
-            *text = ' ';
-        }
-    }
-}
 
 /* Cuts a UTF-8 sequence that truncation left incomplete at the end. */
 static void trim_partial_utf8(char *text)
@@ -37,6 +26,20 @@ static void trim_partial_utf8(char *text)
     }
 }
 
+/* A message is one line of text whatever went into it: file names may hold newlines. */
+void amun__status_tidy_line(char *text, bool cut)
+{
+    if (cut) {
+        trim_partial_utf8(text);
+    }
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < 0x20 || c == 0x7f) {
+            *text = ' ';
+        }
+    }
+}
+
 void amun__enter(void)
 {
     last_message[0] = '\0';
@@ -50,10 +53,7 @@ __attribute__((format(printf, 1, 0))) static void write_message(const char *form
     if (length < 0) {
         text[0] = '\0';
     }
-    if (length >= (int)sizeof text) {
-        trim_partial_utf8(text);
-    }
-    make_one_line(text);
+    amun__status_tidy_line(text, length >= (int)sizeof text);
     memcpy(last_message, text, strlen(text) + 1);
 }
 

@@ -48,19 +48,23 @@ uint32_t amun_abi_version(void)
 const char *amun_build_info_json(void)
 {
     return "{\"version\": \"" AMUN_VERSION_STRING "\""
-           ", \"abi\": \"" TEXT(AMUN_ABI_MAJOR) "." TEXT(AMUN_ABI_MINOR) "\""
-           ", \"compiler\": \"" AMUN__BUILD_COMPILER "\""
-           ", \"buildtype\": \"" AMUN__BUILD_TYPE "\""
-           ", \"cpu\": \"" AMUN__BUILD_CPU "\""
-           ", \"system\": \"" AMUN__BUILD_SYSTEM "\""
-           ", \"backends\": {\"reference\": \"" AMUN_VERSION_STRING "\""
-           ", \"onednn\": \"" AMUN__BUILD_ONEDNN "\"}"
-           ", \"libraries\": {\"jansson\": \"" AMUN__BUILD_JANSSON "\""
-           ", \"libsvm\": \"" AMUN__BUILD_LIBSVM "\""
-           ", \"openmp\": \"" AMUN__BUILD_OPENMP "\"}"
-           ", \"features\": {\"onednn\": " JSON_BOOL(HAS_DNNL)
-           ", \"libsvm\": " JSON_BOOL(HAS_LIBSVM)
-           ", \"openmp\": " JSON_BOOL(HAS_OPENMP)
-           ", \"experimental\": " JSON_BOOL(AMUN__BUILD_EXPERIMENTAL) "}"
-           ", \"rng\": \"philox4x32-10\"}";
+           ", \"abi\": \"" TEXT(
+               AMUN_ABI_MAJOR) "." TEXT(AMUN_ABI_MINOR) "\""
+                                                        ", \"compiler\": \"" AMUN__BUILD_COMPILER
+                                                        "\""
+                                                        ", \"buildtype\": \"" AMUN__BUILD_TYPE "\""
+                                                        ", \"cpu\": \"" AMUN__BUILD_CPU "\""
+                                                        ", \"system\": \"" AMUN__BUILD_SYSTEM "\""
+                                                        ", \"backends\": {\"reference\": "
+                                                        "\"" AMUN_VERSION_STRING "\""
+                                                        ", \"onednn\": \"" AMUN__BUILD_ONEDNN "\"}"
+                                                        ", \"libraries\": {\"jansson\": "
+                                                        "\"" AMUN__BUILD_JANSSON "\""
+                                                        ", \"libsvm\": \"" AMUN__BUILD_LIBSVM "\""
+                                                        ", \"openmp\": \"" AMUN__BUILD_OPENMP "\"}"
+                                                        ", \"features\": {\"onednn\": " JSON_BOOL(HAS_DNNL) ", \"libsvm\": " JSON_BOOL(HAS_LIBSVM) ", \"openmp\": " JSON_BOOL(
+                                                            HAS_OPENMP) ", "
+                                                                        "\"experimental\":"
+                                                                        " " JSON_BOOL(AMUN__BUILD_EXPERIMENTAL) "}"
+                                                                                                                ", \"rng\": \"philox4x32-10\"}";
 }

@@ -1,0 +1,226 @@
+/* context.c - the context: allocator, threads, log, memory accounting. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/context_private.h"
+
+enum { LOG_LINE_SIZE = 2048 };
+
+static const amun_context_options default_options = {
+    .struct_size = sizeof(amun_context_options),
+    .alloc = NULL,
+    .free = NULL,
+    .allocator_data = NULL,
+    .memory_limit = 0,
+    .threads = 0,
+};
+static const amun__field option_fields[] = {
+    AMUN__FIELD(amun_context_options, alloc, AMUN__FIELD_POINTER, 0, 0),
+    AMUN__FIELD(amun_context_options, free, AMUN__FIELD_POINTER, 0, 0),
+    AMUN__FIELD(amun_context_options, allocator_data, AMUN__FIELD_POINTER, 0, 0),
+    AMUN__FIELD(amun_context_options, memory_limit, AMUN__FIELD_U64, 0, INFINITY),
+    AMUN__FIELD(amun_context_options, threads, AMUN__FIELD_I32, 0, AMUN__MAX_THREADS),
+    AMUN__FIELD(amun_context_options, reserved0, AMUN__FIELD_RESERVED, 0, 0),
+};
+static const amun__options_table option_table = {
+    .name = "amun_context_options",
+    .size = sizeof(amun_context_options),
+    .defaults = &default_options,
+    .fields = option_fields,
+    .field_count = sizeof option_fields / sizeof option_fields[0],
+};
+
+amun_status amun_context_options_init(amun_context_options *opts, size_t size)
+{
+    return amun__options_init(&option_table, opts, size);
+}
+
+static void *default_alloc(void *user_data, size_t size, size_t align)
+{
+    (void)user_data;
+    size_t rounded;
+    if (!amun__add_size(&rounded, size, align - 1)) {
+        return NULL;
+    }
+    return aligned_alloc(align, rounded - rounded % align); /* C11 wants a multiple */
+}
+
+static void default_free(void *user_data, void *ptr, size_t size, size_t align)
+{
+    (void)user_data;
+    (void)size;
+    (void)align;
+    free(ptr);
+}
+
+static void destroy_context(void *self)
+{
+    amun_context *ctx = self;
+    pthread_mutex_destroy(&ctx->log_lock);
+    ctx->free(ctx->allocator_data, ctx, sizeof *ctx, AMUN__ALIGN);
+}
+
+/* AMUN_LOG=plan, looked at once: the environment may change under a running process. */
+static bool environment_wants_plans(void)
+{
+    const char *value = getenv("AMUN_LOG");
+    return value != NULL && strcmp(value, "plan") == 0;
+}
+
+amun_status amun_context_create(amun_context **ctx, const amun_context_options *opts)
+{
+    amun__enter();
+    if (ctx == NULL) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "ctx is NULL");
+    }
+    *ctx = NULL;
+    amun_context_options o;
+    AMUN__CHECK(amun__options_read(&option_table, &o, opts));
+    if ((o.alloc == NULL) != (o.free == NULL)) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "amun_context_options: alloc and free must both be set, or neither");
+    }
+    amun_alloc_fn alloc = o.alloc != NULL ? o.alloc : default_alloc;
+    amun_free_fn give_back = o.free != NULL ? o.free : default_free;
+    amun_context *made = alloc(o.allocator_data, sizeof *made, AMUN__ALIGN);
+    if (made == NULL) {
+        return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "the allocator refused %zu bytes",
+                          sizeof *made);
+    }
+    if ((uintptr_t)made % _Alignof(amun_context) != 0) {
+        give_back(o.allocator_data, made, sizeof *made, AMUN__ALIGN);
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "the allocator returned memory that is not aligned to %d bytes",
+                          (int)AMUN__ALIGN);
+    }
+    memset(made, 0, sizeof *made);
+    if (pthread_mutex_init(&made->log_lock, NULL) != 0) {
+        give_back(o.allocator_data, made, sizeof *made, AMUN__ALIGN);
+        return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "no resources for a lock");
+    }
+    made->object.tag = AMUN__TAG_CONTEXT;
+    atomic_init(&made->object.refs, 1);
+    made->object.destroy = destroy_context;
+    made->alloc = alloc;
+    made->free = give_back;
+    made->allocator_data = o.allocator_data;
+    atomic_init(&made->limit, o.memory_limit);
+    atomic_init(&made->threads, o.threads);
+    made->plan_log = environment_wants_plans();
+    amun__threads_watch_forks();
+    *ctx = made;
+    return AMUN_OK;
+}
+
+amun_context *amun_context_ref(amun_context *ctx)
+{
+    return amun__object_ref(ctx);
+}
+
+void amun_context_unref(amun_context *ctx)
+{
+    amun__object_unref(ctx);
+}
+
+amun_status amun_context_set_threads(amun_context *ctx, int32_t threads)
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(ctx, AMUN__TAG_CONTEXT, "ctx"));
+    if (threads < 0 || threads > AMUN__MAX_THREADS) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "threads: %d is outside [0, %d]",
+                          (int)threads, (int)AMUN__MAX_THREADS);
+    }
+    atomic_store_explicit(&ctx->threads, threads, memory_order_relaxed);
+    return AMUN_OK;
+}
+
+int32_t amun_context_get_threads(const amun_context *ctx)
+{
+    if (ctx == NULL || ctx->object.tag != AMUN__TAG_CONTEXT) {
+        return 1;
+    }
+    return amun__threads_count(ctx);
+}
+
+amun_status amun_context_set_memory_limit(amun_context *ctx, uint64_t bytes)
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(ctx, AMUN__TAG_CONTEXT, "ctx"));
+    atomic_store_explicit(&ctx->limit, bytes, memory_order_relaxed);
+    return AMUN_OK;
+}
+
+amun_status amun_context_get_memory(const amun_context *ctx, amun_memory_stats *stats)
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(ctx, AMUN__TAG_CONTEXT, "ctx"));
+    const amun_memory_stats now = {
+        .struct_size = sizeof now,
+        .current = atomic_load_explicit(&ctx->current, memory_order_relaxed),
+        .peak = atomic_load_explicit(&ctx->peak, memory_order_relaxed),
+        .blocks = atomic_load_explicit(&ctx->blocks, memory_order_relaxed),
+    };
+    return amun__result_write(stats, &now, sizeof now, "stats");
+}
+
+/* ---- log --------------------------------------------------------------------------------- */
+
+amun_status amun_context_set_log(amun_context *ctx, amun_log_fn fn, void *user_data,
+                                 amun_log_level level)
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(ctx, AMUN__TAG_CONTEXT, "ctx"));
+    if (level < AMUN_LOG_SILENT || level > AMUN_LOG_DEBUG) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "level: %d is outside [%d, %d]", (int)level,
+                          (int)AMUN_LOG_SILENT, (int)AMUN_LOG_DEBUG);
+    }
+    pthread_mutex_lock(&ctx->log_lock);
+    ctx->log_fn = fn;
+    ctx->log_data = user_data;
+    ctx->log_level = level;
+    pthread_mutex_unlock(&ctx->log_lock);
+    return AMUN_OK;
+}
+
+typedef struct log_target {
+    amun_log_fn fn;
+    void *data;
+} log_target;
+
+/* Where a message of this level goes; fn is NULL if nowhere. */
+static log_target find_target(const amun_context *ctx, amun_log_level level)
+{
+    pthread_mutex_t *lock =
+        (pthread_mutex_t *)&ctx->log_lock; /* logging leaves a context as it is */
+    pthread_mutex_lock(lock);
+    log_target target = {ctx->log_fn, ctx->log_data};
+    bool wanted = level == AMUN__LOG_PLAN ? ctx->plan_log != 0 : level <= ctx->log_level;
+    pthread_mutex_unlock(lock);
+    if (!wanted) {
+        target.fn = NULL;
+    }
+    return target;
+}
+
+bool amun__log_wants(const amun_context *ctx, amun_log_level level)
+{
+    return find_target(ctx, level).fn != NULL;
+}
+
+void amun__log(const amun_context *ctx, amun_log_level level, const char *format, ...)
+{
+    log_target target = find_target(ctx, level);
+    if (target.fn == NULL) {
+        return;
+    }
+    char line[LOG_LINE_SIZE];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (length < 0) {
+        return;
+    }
+    amun__status_tidy_line(line, length >= (int)sizeof line);
+    target.fn(level == AMUN__LOG_PLAN ? AMUN_LOG_INFO : level, line, target.data);
+}
