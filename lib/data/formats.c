@@ -162,7 +162,9 @@ static amun_status idx_parse(amun_tensor_view *view, const uint8_t *bytes, size_
                           what, count, size - header);
     }
     void *data = (void *)(uintptr_t)(bytes + header);
-    AMUN__CHECK(amun_tensor_view_init(view, data, AMUN_DTYPE_U8, ndim, shape));
+    if (amun_tensor_view_init(view, data, AMUN_DTYPE_U8, ndim, shape) != AMUN_OK) {
+        return amun__fail_within(AMUN_ERROR_FORMAT, "%s", what);
+    }
     view->flags = AMUN_VIEW_READONLY;
     return AMUN_OK;
 }

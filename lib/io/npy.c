@@ -274,8 +274,10 @@ static amun_status npy_parse(amun_tensor_view *view, const void *data, size_t si
         return amun__fail(AMUN_ERROR_UNSUPPORTED,
                           "%s: NPY data at byte %zu is not aligned to its elements", what, offset);
     }
-    AMUN__CHECK(
-        amun_tensor_view_init(view, (void *)(uintptr_t)elements, view->dtype, view->ndim, shape));
+    if (amun_tensor_view_init(view, (void *)(uintptr_t)elements, view->dtype, view->ndim, shape) !=
+        AMUN_OK) {
+        return amun__fail_within(AMUN_ERROR_FORMAT, "%s", what);
+    }
     view->flags = AMUN_VIEW_READONLY;
     return AMUN_OK;
 }
