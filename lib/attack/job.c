@@ -1,0 +1,222 @@
+/* job.c - what all attacks have in common: checking the samples, holding the model, one plan with
+ * its arrays, finishing a sample, progress. */
+#include <inttypes.h>
+
+#include "attack/attack_private.h"
+
+/* ---- samples -------------------------------------------------------------------------------- */
+
+int64_t amun__job_id(const amun__job *job, size_t row)
+{
+    return job->ids != NULL ? job->ids[row] : (int64_t)row;
+}
+
+bool amun__job_failed(const amun_attack_record *record)
+{
+    return record->outcome >= AMUN_ATTACK_FAILED_CAP;
+}
+
+amun_status amun__job_finish(amun__job *job, size_t row, const amun_attack_record *result,
+                             const float *clean, const float *image)
+{
+    amun_attack_record *record = &job->records[row];
+    uint64_t hash = record->input_hash;
+    *record = *result;
+    record->index = amun__job_id(job, row);
+    record->label = job->labels[row];
+    record->input_hash = hash;
+    if (amun__job_failed(record)) {
+        image = clean;
+        record->adversarial = record->predicted;
+    }
+    record->l2 = amun__project_distance(image, clean, job->pixels);
+    record->linf = amun__project_distance_linf(image, clean, job->pixels);
+    job->flipped += record->outcome == AMUN_ATTACK_FLIPPED;
+    return job->deliver(job, row, image);
+}
+
+amun_status amun__job_tick(const amun__job *job, uint64_t step, uint64_t total)
+{
+    amun__progress_state *progress = job->progress;
+    if (progress == NULL || progress->call.progress == NULL) {
+        return AMUN_OK;
+    }
+    /* The tick reports every first step; a slow attack stays there for many iterations. */
+    if (step <= 1 && step != total && progress->last > progress->began &&
+        (amun__now() - progress->last) * 1000.0 < (double)progress->call.min_interval_ms) {
+        return AMUN_OK;
+    }
+    return amun__progress_tick(progress, "attack", step, total, NAN,
+                               (double)job->flipped / (double)job->count);
+}
+
+static amun_status check_labels(const amun__job *job)
+{
+    for (size_t row = 0; row < job->count; row++) {
+        if (job->labels[row] < 0 || (size_t)job->labels[row] >= job->classes) {
+            return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                              "sample %" PRId64 ": label %" PRId32 " is outside [0, %zu]",
+                              amun__job_id(job, row), job->labels[row], job->classes - 1);
+        }
+    }
+    return AMUN_OK;
+}
+
+/* All of them before the first step: better now than after an hour. */
+static amun_status check_pixels(const amun__job *job)
+{
+    amun_status status = AMUN_OK;
+    float *image = NULL;
+    AMUN__TRY(amun__alloc(job->ctx, &image, job->pixels, sizeof *image));
+    for (size_t row = 0; row < job->count; row++) {
+        AMUN__TRY(job->fetch(job, row, image));
+        for (size_t i = 0; i < job->pixels; i++) {
+            if (!(image[i] >= 0.0f && image[i] <= 1.0f)) {
+                AMUN__FAIL(AMUN_ERROR_INVALID_ARGUMENT,
+                           "sample %" PRId64 ": pixel %zu is %g, outside [0, 1]",
+                           amun__job_id(job, row), i, (double)image[i]);
+            }
+        }
+    }
+fail:
+    amun__free(job->ctx, image);
+    return status;
+}
+
+static amun_status dispatch(amun__job *job, const amun_attack *attack)
+{
+    amun__fixed_plan what = {.norm = AMUN_NORM_LINF, .steps = 1};
+    switch (attack->kind) {
+    case AMUN__ATTACK_SEARCH:
+        return amun__search_run(job, &attack->options.search);
+    case AMUN__ATTACK_FGSM:
+        what.eps = what.step = attack->options.fgsm.eps;
+        what.batch = (size_t)attack->options.fgsm.batch;
+        break;
+    case AMUN__ATTACK_FFGSM:
+        what.eps = attack->options.ffgsm.eps;
+        what.step = attack->options.ffgsm.step;
+        what.seed = attack->options.ffgsm.seed;
+        what.random_start = 1;
+        what.batch = (size_t)attack->options.ffgsm.batch;
+        break;
+    case AMUN__ATTACK_PGD_L2:
+    case AMUN__ATTACK_PGD_LINF:
+        what.norm = attack->kind == AMUN__ATTACK_PGD_L2 ? AMUN_NORM_L2 : AMUN_NORM_LINF;
+        what.eps = attack->options.pgd.eps;
+        what.step = attack->options.pgd.step;
+        what.steps = attack->options.pgd.steps;
+        what.random_start = attack->options.pgd.random_start;
+        what.seed = attack->options.pgd.seed;
+        what.batch = (size_t)attack->options.pgd.batch;
+        break;
+    }
+    return amun__fixed_run(job, &what);
+}
+
+/* Failures that the caller asked to hear of as errors, or could not see otherwise. */
+static amun_status report_failures(const amun__job *job, const amun_attack *attack)
+{
+    if (job->table_wanted && amun__attack_policy(attack) != AMUN_FAILURE_ERROR) {
+        return AMUN_OK;
+    }
+    static const char *const reasons[] = {"no flip up to the largest radius",
+                                          "zero or non-finite gradient", "non-finite logits"};
+    for (size_t row = 0; row < job->count; row++) {
+        const amun_attack_record *record = &job->records[row];
+        if (amun__job_failed(record)) {
+            return amun__fail(AMUN_ERROR_NUMERIC, "sample %" PRId64 ": %s, at radius %g",
+                              record->index, reasons[record->outcome - AMUN_ATTACK_FAILED_CAP],
+                              record->eps);
+        }
+    }
+    return AMUN_OK;
+}
+
+amun_status amun__job_run(amun__job *job, const amun_attack *attack)
+{
+    AMUN__CHECK(check_labels(job));
+    AMUN__CHECK(check_pixels(job));
+    AMUN__CHECK(amun__model_begin_read(job->model));
+    amun__threads threads;
+    amun_status status = amun__threads_begin(amun__model_context(job->model), &threads);
+    if (status == AMUN_OK) {
+        status = dispatch(job, attack);
+        amun__threads_end(&threads);
+    }
+    amun__model_end_read(job->model);
+    return status == AMUN_OK ? report_failures(job, attack) : status;
+}
+
+/* ---- workspace ------------------------------------------------------------------------------ */
+
+size_t amun__workspace_plan_size(size_t need, size_t limit)
+{
+    size_t size = 1;
+    while (size < need && size < limit) {
+        size *= 2;
+    }
+    return size < limit ? size : limit;
+}
+
+amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, size_t capacity)
+{
+    amun_status status = AMUN_OK;
+    size_t pixels, classes;
+    memset(space, 0, sizeof *space);
+    space->job = job;
+    if (!amun__mul_size(&pixels, capacity, job->pixels) ||
+        !amun__mul_size(&classes, capacity, job->classes)) {
+        AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "a batch of %zu images of %zu values is too large",
+                   capacity, job->pixels);
+    }
+    AMUN__TRY(amun__calloc(job->ctx, &space->clean, pixels, sizeof(float)));
+    AMUN__TRY(amun__calloc(job->ctx, &space->current, pixels, sizeof(float)));
+    AMUN__TRY(amun__calloc(job->ctx, &space->diff, pixels, sizeof(float)));
+    AMUN__TRY(amun__calloc(job->ctx, &space->logits, classes, sizeof(float)));
+    AMUN__TRY(amun__calloc(job->ctx, &space->seed, classes, sizeof(float)));
+    AMUN__TRY(amun__workspace_resize(space, capacity));
+fail:
+    return status; /* close() cleans up */
+}
+
+amun_status amun__workspace_resize(amun__workspace *space, size_t batch)
+{
+    if (space->plan != NULL && space->batch == batch) {
+        return AMUN_OK;
+    }
+    if (space->plan != NULL) {
+        amun__model_release(space->job->model, space->plan);
+        space->plan = NULL;
+    }
+    AMUN__CHECK(
+        amun__model_lease(space->job->model, (int64_t)batch, AMUN__MODE_ATTACK, &space->plan));
+    space->batch = batch;
+    return AMUN_OK;
+}
+
+amun_status amun__workspace_forward(amun__workspace *space, const float *images)
+{
+    return amun__plan_forward(space->plan, images, space->logits);
+}
+
+amun_status amun__workspace_backward(amun__workspace *space)
+{
+    return amun__plan_backward(space->plan, space->seed, space->diff, NULL);
+}
+
+void amun__workspace_close(amun__workspace *space)
+{
+    if (space->job == NULL) {
+        return;
+    }
+    if (space->plan != NULL) {
+        amun__model_release(space->job->model, space->plan);
+    }
+    amun_context *ctx = space->job->ctx;
+    amun__free(ctx, space->clean);
+    amun__free(ctx, space->current);
+    amun__free(ctx, space->diff);
+    amun__free(ctx, space->logits);
+    amun__free(ctx, space->seed);
+}
