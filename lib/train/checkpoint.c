@@ -1,0 +1,376 @@
+/* checkpoint.c - writes and reads the state of a run; names what differs if a file is of another.
+ *
+ * A checkpoint is a safetensors file: "amun.values" F32 (trainable scalars first, then running
+ * statistics), "amun.velocity" F32, "amun.tracked" I64, and metadata. It is replaced atomically, so
+ * that a run killed at any moment finds a whole one. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "train/checkpoint.h"
+
+static const char format_key[] = "amun.checkpoint";
+static const char format_number[] = "1";
+static const char options_key[] = "amun.options";
+
+/* ---- identity ------------------------------------------------------------------------------ */
+
+static amun_status set_text(json_t *object, const char *key, const char *text)
+{
+    if (json_object_set_new(object, key, json_string(text)) != 0) {
+        return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "no memory for %s of a checkpoint", key);
+    }
+    return AMUN_OK;
+}
+
+/* Options as JSON text, without those that do not change the result. */
+static amun_status set_options(json_t *object, const amun_train_options *options)
+{
+    json_t *json = NULL;
+    char *text = NULL;
+    amun_status status = AMUN_OK;
+    AMUN__TRY(amun__json_options(&json, &amun__train_options_table, options));
+    json_object_del(json, "checkpoint");
+    json_object_del(json, "checkpoint_every");
+    AMUN__TRY(amun__json_text(&text, json, 0));
+    AMUN__TRY(set_text(object, options_key, text));
+fail:
+    free(text);
+    json_decref(json);
+    return status;
+}
+
+static amun_status set_arch(json_t *object, const amun_model *model)
+{
+    char text[256];
+    int64_t c, h, w, classes;
+    amun__model_values values;
+    AMUN__CHECK(amun__model_input(model, &c, &h, &w, &classes));
+    amun__model_values_get(model, &values);
+    snprintf(text, sizeof text, "%s, %lldx%lldx%lld, %lld classes, %zu trainable of %zu values",
+             amun_model_arch(model), (long long)c, (long long)h, (long long)w, (long long)classes,
+             values.trainable, values.total);
+    return set_text(object, "amun.arch", text);
+}
+
+/* What the options cannot say. */
+static amun_status set_penalty(json_t *object, const amun_model *model, const amun__recipe *recipe)
+{
+    char text[64] = "none";
+    amun__model_values values;
+    amun__model_values_get(model, &values);
+    if (recipe->mask != NULL) {
+        snprintf(text, sizeof text, "%016llx",
+                 (unsigned long long)amun__hash64(recipe->mask, values.trainable, 0));
+    }
+    AMUN__CHECK(set_text(object, "amun.mask", text));
+    snprintf(text, sizeof text, "%.17g", recipe->l1);
+    return set_text(object, "amun.l1", text);
+}
+
+static amun_status set_data(json_t *object, const amun__mix *mix)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%zu samples, hash %016llx", amun__mix_count(mix),
+             (unsigned long long)amun__mix_fingerprint(mix));
+    return set_text(object, "amun.data", text);
+}
+
+amun_status amun__checkpoint_open(amun__checkpoint *checkpoint, amun_model *model,
+                                  const amun__recipe *recipe, const amun__mix *mix, float *velocity)
+{
+    *checkpoint = (amun__checkpoint){
+        .ctx = amun__model_context(model),
+        .model = model,
+        .path = recipe->options.checkpoint,
+        .velocity = velocity,
+        .identity = json_object(),
+        .epochs = recipe->options.epochs,
+    };
+    json_t *identity = checkpoint->identity;
+    amun_status status = AMUN_OK;
+    if (identity == NULL) {
+        AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "no memory for a checkpoint");
+    }
+    AMUN__TRY(set_text(identity, format_key, format_number));
+    AMUN__TRY(set_text(identity, "amun.recipe", recipe->name));
+    AMUN__TRY(set_arch(identity, model));
+    AMUN__TRY(set_options(identity, &recipe->options));
+    AMUN__TRY(set_penalty(identity, model, recipe));
+    AMUN__TRY(set_data(identity, mix));
+    return AMUN_OK;
+
+fail:
+    amun__checkpoint_close(checkpoint);
+    return status;
+}
+
+void amun__checkpoint_close(amun__checkpoint *checkpoint)
+{
+    json_decref(checkpoint->identity);
+    *checkpoint = (amun__checkpoint){0};
+}
+
+/* ---- differences --------------------------------------------------------------------------- */
+
+/* "lr is 0.1 here and 0.2 there; ..." in a buffer of one message; what does not fit is cut. */
+typedef struct differences {
+    char text[800];
+    size_t used;
+} differences;
+
+static void add_difference(differences *list, const char *name, const char *here, const char *there)
+{
+    size_t room = sizeof list->text - list->used;
+    int wrote = snprintf(list->text + list->used, room, "%s%s is %s here and %s there",
+                         list->used > 0 ? "; " : "", name, here, there);
+    if (wrote > 0) {
+        list->used += (size_t)wrote < room ? (size_t)wrote : room - 1;
+    }
+}
+
+/* Malloc-ed text of one value; NULL only without memory. */
+static char *value_text(const json_t *value)
+{
+    return value == NULL ? strdup("absent") : json_dumps(value, JSON_ENCODE_ANY);
+}
+
+static void compare_value(differences *list, const char *name, const json_t *here,
+                          const json_t *there)
+{
+    if (here != NULL && there != NULL && json_equal(here, there)) {
+        return;
+    }
+    char *ours = value_text(here), *theirs = value_text(there);
+    add_difference(list, name, ours != NULL ? ours : "?", theirs != NULL ? theirs : "?");
+    free(ours);
+    free(theirs);
+}
+
+static amun_status compare_options(differences *list, const char *path, const char *here,
+                                   const char *there)
+{
+    json_t *ours = NULL, *theirs = NULL;
+    const char *name;
+    json_t *value;
+    amun_status status = AMUN_OK;
+    AMUN__TRY(amun__json_parse(&ours, here, strlen(here), path));
+    AMUN__TRY(amun__json_parse(&theirs, there, strlen(there), path));
+    if (!json_is_object(theirs)) {
+        AMUN__FAIL(AMUN_ERROR_FORMAT, "%s: %s is not a JSON object", path, options_key);
+    }
+    json_object_foreach(ours, name, value)
+    {
+        compare_value(list, name, value, json_object_get(theirs, name));
+    }
+    json_object_foreach(theirs, name, value)
+    {
+        if (json_object_get(ours, name) == NULL) {
+            compare_value(list, name, NULL, value);
+        }
+    }
+fail:
+    json_decref(ours);
+    json_decref(theirs);
+    return status;
+}
+
+static amun_status check_identity(const amun__checkpoint *checkpoint, const amun__safetensors *file)
+{
+    const char *path = checkpoint->path;
+    const char *number = amun__safetensors_meta(file, format_key);
+    if (number == NULL) {
+        return amun__fail(AMUN_ERROR_FORMAT, "%s: not a checkpoint (no %s in its metadata)", path,
+                          format_key);
+    }
+    if (strcmp(number, format_number) != 0) {
+        return amun__fail(AMUN_ERROR_UNSUPPORTED, "%s: checkpoint format %s, this library reads %s",
+                          path, number, format_number);
+    }
+    differences list = {.used = 0};
+    const char *key;
+    json_t *value;
+    json_object_foreach(checkpoint->identity, key, value)
+    {
+        const char *here = json_string_value(value);
+        const char *there = amun__safetensors_meta(file, key);
+        if (there == NULL) {
+            return amun__fail(AMUN_ERROR_FORMAT, "%s: no %s in its metadata", path, key);
+        }
+        if (strcmp(key, options_key) == 0) {
+            AMUN__CHECK(compare_options(&list, path, here, there));
+        } else if (strcmp(here, there) != 0) {
+            add_difference(&list, key + strlen("amun."), here, there);
+        }
+    }
+    if (list.used > 0) {
+        return amun__fail(AMUN_ERROR_STATE, "%s: the checkpoint is of another run: %s", path,
+                          list.text);
+    }
+    return AMUN_OK;
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static amun_status read_number(const amun__checkpoint *checkpoint, const amun__safetensors *file,
+                               const char *key, double *out)
+{
+    const char *text = amun__safetensors_meta(file, key);
+    char *end = NULL;
+    double number = text != NULL ? strtod(text, &end) : 0.0;
+    if (text == NULL || end == text || *end != '\0') {
+        return amun__fail(AMUN_ERROR_FORMAT, "%s: %s is \"%s\", expected a number",
+                          checkpoint->path, key, text != NULL ? text : "");
+    }
+    *out = number;
+    return AMUN_OK;
+}
+
+static amun_status read_state(const amun__checkpoint *checkpoint, const amun__safetensors *file,
+                              amun__run_state *state)
+{
+    double epoch = 0.0;
+    AMUN__CHECK(read_number(checkpoint, file, "amun.epoch", &epoch));
+    AMUN__CHECK(read_number(checkpoint, file, "amun.loss", &state->loss));
+    AMUN__CHECK(read_number(checkpoint, file, "amun.accuracy", &state->accuracy));
+    if (!(epoch >= 0.0 && epoch <= (double)checkpoint->epochs) || epoch != floor(epoch)) {
+        return amun__fail(AMUN_ERROR_FORMAT, "%s: epoch is %g, expected 0..%lld", checkpoint->path,
+                          epoch, (long long)checkpoint->epochs);
+    }
+    state->epoch = (int64_t)epoch;
+    return AMUN_OK;
+}
+
+/* The tensor `name`, if it has exactly this type and length and holds finite values. */
+static amun_status find_tensor(const amun__checkpoint *checkpoint, const amun__safetensors *file,
+                               const char *name, int32_t dtype, size_t count, const void **out)
+{
+    const amun__st_tensor *tensor = amun__safetensors_find(file, name);
+    if (tensor == NULL || tensor->dtype != dtype || tensor->ndim != 1 ||
+        tensor->shape[0] != (int64_t)count) {
+        return amun__fail(AMUN_ERROR_FORMAT, "%s: expected a tensor %s of %zu values",
+                          checkpoint->path, name, count);
+    }
+    *out = tensor->data;
+    const unsigned char *bytes = tensor->data;
+    for (size_t i = 0; dtype == AMUN_DTYPE_F32 && i < count; i++) {
+        float value;
+        memcpy(&value, bytes + i * sizeof value, sizeof value);
+        if (!isfinite(value)) {
+            return amun__fail(AMUN_ERROR_NUMERIC, "%s: %s[%zu] is %g", checkpoint->path, name, i,
+                              (double)value);
+        }
+    }
+    return AMUN_OK;
+}
+
+static amun_status read_tensors(amun__checkpoint *checkpoint, const amun__safetensors *file)
+{
+    amun__model_values v;
+    amun__model_values_get(checkpoint->model, &v);
+    const void *values = NULL, *velocity = NULL, *tracked = NULL;
+    AMUN__CHECK(find_tensor(checkpoint, file, "amun.values", AMUN_DTYPE_F32, v.total, &values));
+    if (checkpoint->velocity != NULL) {
+        AMUN__CHECK(
+            find_tensor(checkpoint, file, "amun.velocity", AMUN_DTYPE_F32, v.trainable, &velocity));
+    }
+    if (v.tracked_count > 0) {
+        AMUN__CHECK(find_tensor(checkpoint, file, "amun.tracked", AMUN_DTYPE_I64, v.tracked_count,
+                                &tracked));
+        memcpy(v.tracked, tracked, v.tracked_count * sizeof *v.tracked);
+    }
+    memcpy(v.values, values, v.total * sizeof *v.values);
+    if (checkpoint->velocity != NULL) {
+        memcpy(checkpoint->velocity, velocity, v.trainable * sizeof *v.values);
+    }
+    amun__model_touch(checkpoint->model);
+    return AMUN_OK;
+}
+
+amun_status amun__checkpoint_load(amun__checkpoint *checkpoint, amun__run_state *state, bool *found)
+{
+    *found = amun__file_exists(checkpoint->path);
+    if (!*found) {
+        return AMUN_OK;
+    }
+    amun__safetensors *file = NULL;
+    amun__run_state read = {0};
+    amun_status status = AMUN_OK;
+    AMUN__TRY(amun__safetensors_open(&file, checkpoint->ctx, checkpoint->path));
+    AMUN__TRY(check_identity(checkpoint, file));
+    AMUN__TRY(read_state(checkpoint, file, &read));
+    AMUN__TRY(read_tensors(checkpoint, file));
+    *state = read;
+fail:
+    amun__safetensors_close(file);
+    return status;
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+static amun_status set_number(json_t *object, const char *key, double number)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.17g", number);
+    return set_text(object, key, text);
+}
+
+static amun_status make_metadata(const amun__checkpoint *checkpoint, const amun__run_state *state,
+                                 json_t **out)
+{
+    json_t *provenance = NULL, *metadata = json_copy(checkpoint->identity);
+    char *text = NULL;
+    amun_status status = AMUN_OK;
+    if (metadata == NULL) {
+        AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "no memory for a checkpoint");
+    }
+    AMUN__TRY(set_number(metadata, "amun.epoch", (double)state->epoch));
+    AMUN__TRY(set_number(metadata, "amun.loss", state->loss));
+    AMUN__TRY(set_number(metadata, "amun.accuracy", state->accuracy));
+    AMUN__TRY(amun__json_provenance(&provenance, checkpoint->ctx));
+    AMUN__TRY(amun__json_text(&text, provenance, 0));
+    AMUN__TRY(set_text(metadata, "amun.provenance", text));
+    *out = metadata;
+    metadata = NULL;
+fail:
+    free(text);
+    json_decref(provenance);
+    json_decref(metadata);
+    return status;
+}
+
+static amun__st_tensor flat_tensor(const char *name, int32_t dtype, const void *data, size_t count,
+                                   size_t size)
+{
+    return (amun__st_tensor){
+        .name = name,
+        .dtype = dtype,
+        .ndim = 1,
+        .shape = {(int64_t)count},
+        .data = data,
+        .bytes = count * size,
+    };
+}
+
+amun_status amun__checkpoint_save(const amun__checkpoint *checkpoint, const amun__run_state *state)
+{
+    amun__model_values v;
+    amun__model_values_get(checkpoint->model, &v);
+    amun__st_tensor tensors[3];
+    size_t count = 0;
+    tensors[count++] =
+        flat_tensor("amun.values", AMUN_DTYPE_F32, v.values, v.total, sizeof *v.values);
+    if (checkpoint->velocity != NULL) {
+        tensors[count++] = flat_tensor("amun.velocity", AMUN_DTYPE_F32, checkpoint->velocity,
+                                       v.trainable, sizeof *v.values);
+    }
+    if (v.tracked_count > 0) {
+        tensors[count++] = flat_tensor("amun.tracked", AMUN_DTYPE_I64, v.tracked, v.tracked_count,
+                                       sizeof *v.tracked);
+    }
+    json_t *metadata = NULL;
+    AMUN__CHECK(make_metadata(checkpoint, state, &metadata));
+    amun_status status =
+        amun__safetensors_write(checkpoint->ctx, checkpoint->path, tensors, count, metadata);
+    json_decref(metadata);
+    return status == AMUN_OK ? AMUN_OK : amun__fail_within(status, "checkpoint");
+}

@@ -1,0 +1,287 @@
+/* loop.c - the one training loop. Every method that updates weights by gradients is a recipe that
+ * runs here: batches of a mix, forward, seed gradient of the cross-entropy, backward, SGD. */
+#include "train/checkpoint.h"
+
+typedef struct run {
+    amun_context *ctx;
+    amun_model *model;
+    const amun__recipe *recipe;
+    const amun_train_options *options;
+    amun__progress_state *progress;
+    amun__mix mix; /* the recipe's, with the options' augmentation and smoothing */
+    amun__model_values values;
+    amun__loader *loader;
+    amun__plan *plan, *tail; /* tail: of the short last batch, NULL if there is none */
+    amun__checkpoint checkpoint;
+    size_t total, batch, classes, steps;    /* steps per epoch */
+    float *velocity, *diff, *logits, *seed; /* velocity NULL without momentum */
+    amun__run_state state;                  /* between epochs */
+    double loss_sum;                        /* of this epoch so far */
+    int64_t right, seen;                    /* the same */
+    int64_t samples;                        /* of this call */
+} run;
+
+/* ---- before the first step ------------------------------------------------------------------ */
+
+static amun_status check_recipe(run *r)
+{
+    AMUN__CHECK(amun__mix_check(r->ctx, &r->mix));
+    /* all parts have one shape: the check above saw to that */
+    AMUN__CHECK(amun__train_check_shape(r->model, r->mix.parts[0].dataset, "data"));
+    if (r->options->checkpoint != NULL && r->options->checkpoint[0] == '\0') {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "amun_train_options.checkpoint is an empty path");
+    }
+    return AMUN_OK;
+}
+
+/* All memory and plans that the steps need: the steady state allocates nothing. */
+static amun_status prepare(run *r)
+{
+    r->total = amun__mix_count(&r->mix);
+    r->batch = (size_t)r->options->batch < r->total ? (size_t)r->options->batch : r->total;
+    r->classes = (size_t)r->mix.classes;
+    r->steps = (r->total - 1) / r->batch + 1;
+    size_t rows = 0;
+    if (!amun__mul_size(&rows, r->batch, r->classes)) {
+        return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "a batch of %zu with %zu classes is too large",
+                          r->batch, r->classes);
+    }
+    AMUN__CHECK(amun__alloc(r->ctx, &r->logits, rows, sizeof *r->logits));
+    AMUN__CHECK(amun__alloc(r->ctx, &r->seed, rows, sizeof *r->seed));
+    AMUN__CHECK(amun__alloc(r->ctx, &r->diff, r->values.trainable, sizeof *r->diff));
+    if (r->options->momentum > 0.0) {
+        AMUN__CHECK(amun__calloc(r->ctx, &r->velocity, r->values.trainable, sizeof *r->velocity));
+    }
+    AMUN__CHECK(amun__loader_open(&r->loader, r->ctx, &r->mix, r->batch, r->options->seed));
+    AMUN__CHECK(amun__model_lease(r->model, (int64_t)r->batch, AMUN__MODE_TRAIN, &r->plan));
+    if (r->total % r->batch != 0) {
+        AMUN__CHECK(amun__model_lease(r->model, (int64_t)(r->total % r->batch), AMUN__MODE_TRAIN,
+                                      &r->tail));
+    }
+    return AMUN_OK;
+}
+
+static void release(run *r)
+{
+    amun__loader_close(r->loader);
+    if (r->plan != NULL) {
+        amun__model_release(r->model, r->plan);
+    }
+    if (r->tail != NULL) {
+        amun__model_release(r->model, r->tail);
+    }
+    amun__free(r->ctx, r->velocity);
+    amun__free(r->ctx, r->diff);
+    amun__free(r->ctx, r->logits);
+    amun__free(r->ctx, r->seed);
+    amun__checkpoint_close(&r->checkpoint);
+}
+
+/* Goes on from the checkpoint; if there is none, writes the first, so that a path which cannot be
+ * written is found before any work is done. */
+static amun_status resume(run *r)
+{
+    if (r->options->checkpoint == NULL) {
+        return AMUN_OK;
+    }
+    AMUN__CHECK(amun__checkpoint_open(&r->checkpoint, r->model, r->recipe, &r->mix, r->velocity));
+    bool found = false;
+    AMUN__CHECK(amun__checkpoint_load(&r->checkpoint, &r->state, &found));
+    return found ? AMUN_OK : amun__checkpoint_save(&r->checkpoint, &r->state);
+}
+
+/* ---- steps ---------------------------------------------------------------------------------- */
+
+static void count_right(run *r, const amun__batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        r->right += amun__loss_argmax(r->logits + i * r->classes, r->classes) == batch->labels[i];
+    }
+}
+
+static amun_status take_step(run *r, const amun__batch *batch, size_t step)
+{
+    amun__plan *plan = batch->count == r->batch ? r->plan : r->tail;
+    AMUN__CHECK(amun__plan_forward(plan, batch->images, r->logits));
+    double loss = amun__loss_cross_entropy(r->logits, batch->targets, batch->weights, batch->count,
+                                           r->classes, 1.0 / (double)batch->count, r->seed);
+    if (!isfinite(loss)) {
+        return amun__fail(AMUN_ERROR_NUMERIC, "%s: loss is %g in epoch %lld of %d, step %zu of %zu",
+                          r->recipe->name, loss, (long long)r->state.epoch + 1,
+                          (int)r->options->epochs, step + 1, r->steps);
+    }
+    AMUN__CHECK(amun__plan_backward(plan, r->seed, NULL, r->diff));
+    AMUN__CHECK(amun__model_update_statistics(r->model, plan));
+    const amun__sgd sgd = {
+        .lr = amun__schedule_lr(r->options, r->state.epoch, (int64_t)step, (int64_t)r->steps),
+        .momentum = r->options->momentum,
+        .weight_decay = r->options->weight_decay,
+        .l1 = r->recipe->l1,
+        .nesterov = r->options->nesterov,
+        .first = r->state.epoch == 0 && step == 0,
+        .mask = r->recipe->mask,
+    };
+    amun__sgd_step(&sgd, r->values.values, r->velocity, r->diff, r->values.trainable);
+    amun__model_touch(r->model);
+    r->loss_sum += loss;
+    count_right(r, batch);
+    r->seen += (int64_t)batch->count;
+    r->samples += (int64_t)batch->count;
+    return AMUN_OK;
+}
+
+/* The last update of an epoch is seen by no forward of that epoch, and a checkpoint must be sound.
+ */
+static amun_status check_values(const run *r)
+{
+    for (size_t i = 0; i < r->values.total; i++) {
+        if (!isfinite(r->values.values[i])) {
+            return amun__fail(AMUN_ERROR_NUMERIC, "%s: a weight is %g after epoch %lld of %d",
+                              r->recipe->name, (double)r->values.values[i],
+                              (long long)r->state.epoch + 1, (int)r->options->epochs);
+        }
+    }
+    return AMUN_OK;
+}
+
+static amun_status run_epoch(run *r)
+{
+    r->loss_sum = 0.0;
+    r->right = 0;
+    r->seen = 0;
+    uint64_t total = (uint64_t)r->options->epochs * r->steps;
+    AMUN__CHECK(amun__loader_begin(r->loader, (uint32_t)r->state.epoch));
+    for (size_t step = 0; step < r->steps; step++) {
+        const amun__batch *batch = NULL;
+        AMUN__CHECK(amun__loader_next(r->loader, &batch));
+        if (batch == NULL || (batch->count != r->batch && r->tail == NULL)) {
+            return amun__fail(AMUN_ERROR_INTERNAL, "batch %zu of %zu is missing or short", step + 1,
+                              r->steps);
+        }
+        AMUN__CHECK(take_step(r, batch, step));
+        AMUN__CHECK(amun__progress_tick(
+            r->progress, r->recipe->name, (uint64_t)r->state.epoch * r->steps + step + 1, total,
+            r->loss_sum / (double)r->seen, 100.0 * (double)r->right / (double)r->seen));
+    }
+    AMUN__CHECK(check_values(r));
+    r->state.epoch++;
+    r->state.loss = r->loss_sum / (double)r->seen;
+    r->state.accuracy = 100.0 * (double)r->right / (double)r->seen;
+    bool due =
+        r->state.epoch % r->options->checkpoint_every == 0 || r->state.epoch == r->options->epochs;
+    return r->options->checkpoint != NULL && due ? amun__checkpoint_save(&r->checkpoint, &r->state)
+                                                 : AMUN_OK;
+}
+
+/* ---- recipes -------------------------------------------------------------------------------- */
+
+static amun_status run_all(run *r)
+{
+    AMUN__CHECK(check_recipe(r));
+    AMUN__CHECK(prepare(r));
+    AMUN__CHECK(resume(r));
+    while (r->state.epoch < r->options->epochs) {
+        AMUN__CHECK(run_epoch(r));
+    }
+    return AMUN_OK;
+}
+
+amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
+                             amun__progress_state *progress, amun_train_result *result)
+{
+    double began = amun__now();
+    run r = {
+        .ctx = amun__model_context(model),
+        .model = model,
+        .recipe = recipe,
+        .options = &recipe->options,
+        .progress = progress,
+        .mix = recipe->mix,
+        .state = {0, NAN, NAN},
+    };
+    r.mix.augment = (amun__augment){.pad = r.options->augment_pad, .flip = r.options->augment_flip};
+    r.mix.label_smoothing = r.options->label_smoothing;
+    amun__model_values_get(model, &r.values);
+    amun__threads threads;
+    amun__snapshot before;
+    AMUN__CHECK(amun__threads_begin(r.ctx, &threads));
+    amun_status status = amun__snapshot_take(&before, model);
+    if (status == AMUN_OK) {
+        status = run_all(&r);
+        release(&r);
+        if (status != AMUN_OK && status != AMUN_ERROR_CANCELLED) {
+            amun__snapshot_restore(&before, model);
+        }
+        amun__snapshot_drop(&before);
+    }
+    amun__threads_end(&threads);
+    if (status == AMUN_OK && result != NULL) {
+        const amun_train_result done = {
+            .struct_size = sizeof done,
+            .loss = r.state.loss,
+            .accuracy = r.state.accuracy,
+            .seconds = amun__now() - began,
+            .epochs = r.state.epoch,
+            .samples = r.samples,
+        };
+        status = amun__result_write(result, &done, sizeof done, "result");
+    }
+    return status;
+}
+
+/* ---- plain training ------------------------------------------------------------------------- */
+
+static amun_status fill_recipe(amun__recipe *recipe, const amun_model *model,
+                               const amun_dataset *data, const int64_t *indices, size_t count)
+{
+    amun__dataset_info info;
+    amun__dataset_info_get(data, &info);
+    if (info.classes == 0) {
+        return amun__fail(AMUN_ERROR_STATE, "data: the data set has no labels to train with");
+    }
+    if (indices == NULL && count != 0 && count != info.count) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "indices is NULL, but count is %zu and data has %zu images", count,
+                          info.count);
+    }
+    if (indices != NULL) {
+        AMUN__CHECK(amun__indices_check(amun__model_context(model), indices, count, info.count,
+                                        false, "training set"));
+    }
+    recipe->name = "train";
+    recipe->mix = (amun__mix){
+        .parts[0] = {.dataset = data,
+                     .indices = indices,
+                     .count = indices != NULL ? count : info.count,
+                     .target = AMUN__TARGET_LABEL,
+                     .augment = 1,
+                     .weight = 1.0},
+        .part_count = 1,
+        .classes = amun_model_classes(model),
+        .shuffle = 1,
+    };
+    return AMUN_OK;
+}
+
+amun_status amun_train_run(amun_train_result *result, amun_model *model, const amun_dataset *data,
+                           const int64_t *indices, size_t count, const amun_train_options *opts,
+                           const amun_call_options *call)
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
+    AMUN__CHECK(amun__object_check(data, AMUN__TAG_DATASET, "data"));
+    if (result != NULL) { /* a wrong size is found now, not after hours */
+        const amun_train_result none = {.struct_size = sizeof none, .loss = NAN, .accuracy = NAN};
+        AMUN__CHECK(amun__result_write(result, &none, sizeof none, "result"));
+    }
+    amun__recipe recipe = {0};
+    amun__progress_state progress;
+    AMUN__CHECK(amun__options_read(&amun__train_options_table, &recipe.options, opts));
+    AMUN__CHECK(amun__progress_begin(&progress, call));
+    AMUN__CHECK(fill_recipe(&recipe, model, data, indices, count));
+    AMUN__CHECK(amun__model_begin_write(model));
+    amun_status status = amun__recipe_run(model, &recipe, &progress, result);
+    amun__model_end_write(model);
+    return status;
+}
