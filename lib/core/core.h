@@ -73,7 +73,8 @@ typedef enum amun__tag {
     AMUN__TAG_ATTACK,
     AMUN__TAG_ADVSET,
     AMUN__TAG_UNLEARNER,
-    AMUN__TAG_MIA
+    AMUN__TAG_MIA,
+    AMUN__TAG_REPORT
 } amun__tag;
 
 /* First member of every handle. */

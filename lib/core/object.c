@@ -71,6 +71,8 @@ static const char *tag_name(amun__tag tag)
         return "unlearner";
     case AMUN__TAG_MIA:
         return "membership audit";
+    case AMUN__TAG_REPORT:
+        return "report";
     }
     return "libamun";
 }
