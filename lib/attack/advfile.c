@@ -29,7 +29,7 @@ static const column columns[] = {
     COLUMN(updates, I32), COLUMN(flags, I32), COLUMN(input_hash, I64)};
 enum { COLUMNS = sizeof columns / sizeof columns[0], ROW = COLUMNS, IMAGES, TENSORS };
 
-/* ---- saving --------------------------------------------------------------------------------- */
+/* ---- saving ---------------------------------------------------------------------------------- */
 
 static amun_status fill_column(amun_context *ctx, void **out, const column *col,
                                const amun_attack_record *records, size_t count)
@@ -44,15 +44,33 @@ static amun_status fill_column(amun_context *ctx, void **out, const column *col,
     return AMUN_OK;
 }
 
+/* Of all that the set holds: finds damage that leaves every single value plausible. */
+static void write_checksum(char text[17], const amun_advset *set)
+{
+    uint64_t hash = amun__hash64(set->records, set->count * sizeof *set->records, 0);
+    hash = amun__hash64(set->rows, set->count * sizeof *set->rows, hash);
+    if (set->found > 0) {
+        hash = amun__hash64(set->images, set->found * set->pixels * sizeof(float), hash);
+    }
+    const char *const texts[] = {set->options, set->provenance, set->origin};
+    for (size_t i = 0; i < 3; i++) {
+        hash = amun__hash64(texts[i], strlen(texts[i]), hash);
+    }
+    const int64_t numbers[] = {set->classes, set->policy};
+    hash = amun__hash64(numbers, sizeof numbers, hash);
+    snprintf(text, 17, "%016" PRIx64, hash);
+}
+
 static json_t *make_metadata(const amun_advset *set)
 {
-    char classes[32];
+    char classes[32], checksum[17];
     snprintf(classes, sizeof classes, "%" PRId64, set->classes);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "amun.format", format_version,
-                     "amun.kind", kind_name, "amun.classes", classes, "amun.on_failure",
-                     amun__attack_policy_names[set->policy - AMUN_FAILURE_LEAVE_OUT],
-                     "amun.options", set->options, "amun.provenance", set->provenance, "amun.model",
-                     set->origin);
+    write_checksum(checksum, set);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "amun.checksum", checksum, "amun.format",
+        format_version, "amun.kind", kind_name, "amun.classes", classes, "amun.on_failure",
+        amun__attack_policy_names[set->policy - AMUN_FAILURE_LEAVE_OUT], "amun.options",
+        set->options, "amun.provenance", set->provenance, "amun.model", set->origin);
 }
 
 static void describe_images(amun__st_tensor *tensor, const amun_advset *set)
@@ -107,8 +125,7 @@ fail:
     return status;
 }
 
-/* ---- loading: the file on its own --------------------------------------------------------------
- */
+/* ---- loading: the file on its own ------------------------------------------------------------ */
 
 typedef struct reader {
     const char *path;
@@ -218,8 +235,8 @@ static amun_status read_columns(const reader *r)
     return AMUN_OK;
 }
 
-/* ---- loading: against the data set
- * ---------------------------------------------------------------- */
+/* ---- loading: against the data set ------------------------------------------------------------
+ */
 
 #define RECORD "%s: record %zu (index %" PRId64 "): "
 #define RECORD_ARGS(r, i) (r)->path, (i), (r)->set->records[i].index
@@ -376,6 +393,20 @@ fail:
     return status;
 }
 
+/* Last, since the checks above know which record is wrong. */
+static amun_status check_checksum(const reader *r)
+{
+    char computed[17];
+    const char *stored;
+    AMUN__CHECK(find_text(r, "amun.checksum", &stored));
+    write_checksum(computed, r->set);
+    if (strcmp(stored, computed) != 0) {
+        return amun__fail(AMUN_ERROR_FORMAT, "%s: checksum %s, but the content gives %s", r->path,
+                          stored, computed);
+    }
+    return AMUN_OK;
+}
+
 static amun_status read_set(reader *r, amun_context *ctx)
 {
     int64_t classes = 0, count = 0;
@@ -386,7 +417,8 @@ static amun_status read_set(reader *r, amun_context *ctx)
     AMUN__CHECK(read_columns(r));
     AMUN__CHECK(check_records(r));
     AMUN__CHECK(check_rows(r));
-    return read_images(r);
+    AMUN__CHECK(read_images(r));
+    return check_checksum(r);
 }
 
 amun_status amun_advset_load(amun_advset **set, const amun_dataset *data, const char *path,

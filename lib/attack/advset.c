@@ -5,7 +5,7 @@
 
 #include "attack/attack_private.h"
 
-/* ---- memory --------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static void destroy_advset(void *self)
 {
@@ -116,7 +116,7 @@ amun_status amun__advset_adopt(amun_advset *set, float **images)
     return AMUN_OK;
 }
 
-/* ---- building ------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 typedef struct source {
     const amun_dataset *data;
@@ -289,7 +289,7 @@ amun_status amun_advset_build(amun_advset **set, amun_attack *attack, const amun
     return AMUN_OK;
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 amun_advset *amun_advset_ref(amun_advset *set)
 {

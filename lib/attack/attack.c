@@ -6,7 +6,7 @@
 enum { MAX_BATCH = 4096 };
 #define MAX_SEED 18446744073709551615.0
 
-/* ---- options -------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static const char *const norm_names[] = {"l2", "linf"};
 const char *const amun__attack_policy_names[4] = {"leave_out", "keep_in_df", "error", "retry"};
@@ -128,7 +128,7 @@ static const struct {
     [AMUN__ATTACK_SEARCH] = {"search", &search_table},
 };
 
-/* ---- handle --------------------------------------------------------------------------------- */
+/* ---- handle ---------------------------------------------------------------------------------- */
 
 static amun_status create(amun_attack **out, amun_context *ctx, amun__attack_kind kind,
                           const void *opts)
@@ -231,8 +231,7 @@ amun_status amun__attack_json(json_t **out, const amun_attack *attack)
     return *out != NULL ? AMUN_OK : amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "no memory for JSON");
 }
 
-/* ---- attacks on the caller's memory ------------------------------------------------------------
- */
+/* ---- attacks on the caller's memory ---------------------------------------------------------- */
 
 typedef struct views {
     const amun_tensor_view *images, *adversarial;

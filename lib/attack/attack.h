@@ -7,7 +7,8 @@
 #include "data/data.h"
 #include "nn/nn.h"
 
-/* Borrowed data set of the found examples, labelled with their adversarial labels, in record order. */
+/* Borrowed data set of the found examples, labelled with their adversarial labels, in record
+ * order; NULL if nothing was found. */
 const amun_dataset *amun__advset_dataset(const amun_advset *set);
 /* Failure policy that the set was built with. */
 amun_failure_policy amun__advset_policy(const amun_advset *set);

@@ -6,7 +6,7 @@
 #include "attack/attack.h"
 #include "io/io.h"
 
-/* ---- handle (attack.c) ---------------------------------------------------------------------- */
+/* ---- handle (attack.c) ----------------------------------------------------------------------- */
 
 typedef enum amun__attack_kind {
     AMUN__ATTACK_FGSM = 1,
@@ -31,7 +31,7 @@ amun_failure_policy amun__attack_policy(const amun_attack *attack);
 /* {"attack": "search", "options": {...}} */
 amun_status amun__attack_json(json_t **out, const amun_attack *attack);
 
-/* ---- job (job.c) ---------------------------------------------------------------------------- */
+/* ---- job (job.c) ----------------------------------------------------------------------------- */
 
 /* Samples to attack, wherever they lie, and a place for each result. Callbacks run on the calling
  * thread; rows are fetched in ascending order but may be delivered in any. */
@@ -62,7 +62,7 @@ bool amun__job_failed(const amun_attack_record *record);
 /* Checks labels and pixels, then runs the attack with the model held for reading. */
 amun_status amun__job_run(amun__job *job, const amun_attack *attack);
 
-/* ---- workspace (job.c) ---------------------------------------------------------------------- */
+/* ---- workspace (job.c) ----------------------------------------------------------------------- */
 
 /* A leased attack plan and dense arrays for its batch, one row per slot. */
 typedef struct amun__workspace {
@@ -82,8 +82,8 @@ void amun__workspace_close(amun__workspace *space); /* also after a failed open 
 /* Smallest power of two that holds `need` samples, at most `limit`. */
 size_t amun__workspace_plan_size(size_t need, size_t limit);
 
-/* ---- arithmetic (project.c): one sample, one thread, fixed order of summation
- * -------------------- */
+/* ---- arithmetic (project.c): one sample, one thread -------------------------------------------
+ */
 
 double amun__project_norm(const float *v, size_t n);
 double amun__project_distance(const float *a, const float *b, size_t n);      /* L2 */
@@ -105,8 +105,7 @@ void amun__project_seed_entropy(const float *logits, size_t classes, int32_t lab
 /* d (max_{j != label} z_j - z_label) / d z. */
 void amun__project_seed_margin(const float *logits, size_t classes, int32_t label, float *seed);
 
-/* ---- the attacks (fixed.c, search.c) -----------------------------------------------------------
- */
+/* ---- the attacks (fixed.c, search.c) --------------------------------------------------------- */
 
 typedef struct amun__fixed_plan {
     amun_norm norm;
@@ -118,8 +117,7 @@ typedef struct amun__fixed_plan {
 amun_status amun__fixed_run(amun__job *job, const amun__fixed_plan *what);
 amun_status amun__search_run(amun__job *job, const amun_search_options *options);
 
-/* ---- adversarial set (advset.c, advfile.c)
- * ------------------------------------------------------- */
+/* ---- adversarial set (advset.c, advfile.c) --------------------------------------------------- */
 
 struct amun_advset {
     amun__object object;

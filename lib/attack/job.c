@@ -4,7 +4,7 @@
 
 #include "attack/attack_private.h"
 
-/* ---- samples -------------------------------------------------------------------------------- */
+/* ---- samples --------------------------------------------------------------------------------- */
 
 int64_t amun__job_id(const amun__job *job, size_t row)
 {
@@ -148,7 +148,7 @@ amun_status amun__job_run(amun__job *job, const amun_attack *attack)
     return status == AMUN_OK ? report_failures(job, attack) : status;
 }
 
-/* ---- workspace ------------------------------------------------------------------------------ */
+/* ---- workspace ------------------------------------------------------------------------------- */
 
 size_t amun__workspace_plan_size(size_t need, size_t limit)
 {

@@ -33,7 +33,7 @@ typedef struct search {
     size_t finished; /* samples */
 } search;
 
-/* ---- slots ---------------------------------------------------------------------------------- */
+/* ---- slots ----------------------------------------------------------------------------------- */
 
 static void begin_radius(const search *s, slot *t)
 {
@@ -139,7 +139,7 @@ static amun_status shrink(search *s)
     return amun__workspace_resize(&s->space, amun__workspace_plan_size(to, s->space.batch));
 }
 
-/* ---- one iteration -------------------------------------------------------------------------- */
+/* ---- one iteration --------------------------------------------------------------------------- */
 
 static void conclude(slot *t, amun_attack_outcome outcome)
 {
@@ -219,14 +219,14 @@ static void move(search *s, size_t i)
         /* one backward per forward: the margin's turn is in the next iteration, at the same point
          */
         t->margin = 1;
-        t->result.flags |= AMUN_ATTACK_MARGIN_FALLBACK;
         return;
     }
-    t->margin = 0;
     if (!(norm > 0.0) || !isfinite(norm)) {
         conclude(t, AMUN_ATTACK_FAILED_GRADIENT);
         return;
     }
+    t->result.flags |= t->margin ? AMUN_ATTACK_MARGIN_FALLBACK : 0u;
+    t->margin = 0;
     double eps = t->result.eps;
     if (o->norm == AMUN_NORM_L2) {
         amun__project_step_l2(a, x, g, norm, eps / o->step_divisor, eps, n);
