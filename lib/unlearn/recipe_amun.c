@@ -1,0 +1,79 @@
+/* recipe_amun.c - AMUN (arXiv 2503.00917, section 4): fine-tuning on the remaining samples, the
+ * forget samples with their true labels, and their adversarial examples with the wrong labels.
+ *
+ * The adversarial examples lie so close to the forget samples that the wrong labels lower the
+ * confidence just there. Only the clean parts are augmented: a D_A image is adversarial as it is,
+ * not cropped or mirrored. All parts count alike, in one shuffled list. */
+#include "unlearn/unlearn.h"
+
+/* Appendix C of the paper leaves the rate open; these are the values of its released code. */
+static const amun_train_options defaults = {
+    .struct_size = sizeof(amun_train_options),
+    .epochs = 10,
+    .batch = 128,
+    .lr = 0.01,
+    .momentum = 0.9,
+    .weight_decay = 5e-4,
+    .nesterov = 0,
+    .schedule = AMUN_SCHEDULE_STEP,
+    .step_epochs = 1,
+    .augment_pad = 4,
+    .gamma = 0.1,
+    .warmup = 0.25,
+    .final_factor = 0.0,
+    .label_smoothing = 0.0,
+    .augment_flip = 1,
+    .checkpoint_every = 1,
+    .seed = 0,
+    .checkpoint = NULL,
+};
+
+/* A forget sample without adversarial example would only be learnt better: nothing opposes it. So
+ * it stays out unless the set was built with KEEP_IN_DF. */
+static size_t add_forget(const amun__unlearn_request *request, amun__recipe *recipe)
+{
+    if (amun__advset_policy(request->set) == AMUN_FAILURE_KEEP_IN_DF) {
+        return amun__unlearn_add_clean(recipe, request->train, request->forget,
+                                       request->forget_count);
+    }
+    return amun__unlearn_add_clean(recipe, request->train, request->partnered,
+                                   request->partnered_count);
+}
+
+static size_t add_remain(const amun__unlearn_request *request, amun__recipe *recipe)
+{
+    return amun__unlearn_add_clean(recipe, request->train, request->remain, request->remain_count);
+}
+
+/* D_R + D_F + D_A, or D_F + D_A. */
+static amun_status build_amun(const amun__unlearn_request *request, amun__recipe *recipe,
+                              amun__unlearn_counts *counts)
+{
+    counts->remain = add_remain(request, recipe);
+    counts->forget = add_forget(request, recipe);
+    counts->adversarial = amun__unlearn_add_adversarial(recipe, request->set);
+    return AMUN_OK;
+}
+
+/* D_R + D_A, or D_A alone: for forget sets of about half of the data. */
+static amun_status build_advonly(const amun__unlearn_request *request, amun__recipe *recipe,
+                                 amun__unlearn_counts *counts)
+{
+    counts->remain = add_remain(request, recipe);
+    counts->adversarial = amun__unlearn_add_adversarial(recipe, request->set);
+    return AMUN_OK;
+}
+
+const amun__unlearn_method amun__method_amun = {
+    .name = "amun",
+    .defaults = &defaults,
+    .takes_set = 1,
+    .build = build_amun,
+};
+
+const amun__unlearn_method amun__method_amun_advonly = {
+    .name = "amun_advonly",
+    .defaults = &defaults,
+    .takes_set = 1,
+    .build = build_advonly,
+};
