@@ -13,20 +13,23 @@ extern "C" {
 #endif
 
 /** A configured attack. One thread at a time; several may share one model. Images are pixels in
- *  [0, 1]; attacks are untargeted, run in evaluation mode, and never touch the model. A result does
- *  not depend on the batch a sample was in (beyond float rounding). */
+ *  [0, 1]; attacks are untargeted (they increase the cross-entropy of the true label), run in
+ *  evaluation mode, and never touch the model. A result does not depend on the batch a sample was
+ *  in (beyond float rounding), and random starts are keyed by sample, not by batch or thread. */
 typedef struct amun_attack amun_attack;
 
-/** FGSM: x + eps * sign(g). @since 0.1 */
+/** FGSM: clamp01(x + eps * sign(g)), with sign(0) = 0 (Goodfellow et al., arXiv 1412.6572).
+ *  @since 0.1 */
 typedef struct amun_fgsm_options {
     size_t struct_size;
-    double eps;     /**< default 8/255, range [0, 1] */
-    int32_t batch;  /**< samples per plan, default 128, range [1, 4096] */
+    double eps;    /**< default 8/255, range [0, 1] */
+    int32_t batch; /**< samples per plan, default 128, range [1, 4096] */
     int32_t reserved0;
 } amun_fgsm_options;
 AMUN_API amun_status amun_fgsm_options_init(amun_fgsm_options *opts, size_t size);
 
-/** FFGSM: random start in the Linf ball, one step of size `step`, projection. @since 0.1 */
+/** FFGSM: random start in the Linf ball, one step of size `step`, projection (Wong et al., arXiv
+ *  2001.03994). @since 0.1 */
 typedef struct amun_ffgsm_options {
     size_t struct_size;
     double eps;    /**< default 8/255, range [0, 1] */
@@ -37,14 +40,15 @@ typedef struct amun_ffgsm_options {
 } amun_ffgsm_options;
 AMUN_API amun_status amun_ffgsm_options_init(amun_ffgsm_options *opts, size_t size);
 
-/** PGD in the Linf or the L2 ball. @since 0.1 */
+/** PGD in the Linf or the L2 ball (Madry et al., arXiv 1706.06083). L2 steps follow g / (|g| +
+ *  1e-10); an L2 random start has a radius uniform in [0, eps). @since 0.1 */
 typedef struct amun_pgd_options {
     size_t struct_size;
     double eps;           /**< Linf default 8/255, L2 default 1.0; range [0, 1000] */
     double step;          /**< Linf default 2/255, L2 default 0.2; range [0, 1000] */
     int32_t steps;        /**< default 10, range [1, 10000] */
-    int32_t random_start; /**< default 1 */
-    uint64_t seed;        /**< default 0 */
+    int32_t random_start; /**< default 1; 0: start from the image */
+    uint64_t seed;        /**< default 0; starts are keyed by (seed, sample id) */
     int32_t batch;        /**< default 128, range [1, 4096] */
     int32_t reserved0;
 } amun_pgd_options;
@@ -53,33 +57,41 @@ AMUN_API amun_status amun_pgd_l2_options_init(amun_pgd_options *opts, size_t siz
 
 typedef int32_t amun_norm;
 enum { AMUN_NORM_L2 = 1, AMUN_NORM_LINF = 2 };
+/** What a search does about samples without a flip. */
 typedef int32_t amun_failure_policy;
 enum {
-    AMUN_FAILURE_LEAVE_OUT = 1,   /**< failed samples leave D_A and the D_F part of fine-tuning (default) */
-    AMUN_FAILURE_KEEP_IN_DF = 2,  /**< they stay in the D_F part */
-    AMUN_FAILURE_ERROR = 3,       /**< the call fails with NUMERIC, naming the first index */
-    AMUN_FAILURE_RETRY = 4        /**< one more search from a random start at eps0, then LEAVE_OUT */
+    AMUN_FAILURE_LEAVE_OUT = 1,  /**< default: they leave D_A and the D_F part of fine-tuning */
+    AMUN_FAILURE_KEEP_IN_DF = 2, /**< they stay in the D_F part */
+    AMUN_FAILURE_ERROR = 3,      /**< the call fails with NUMERIC, naming the first index */
+    AMUN_FAILURE_RETRY = 4       /**< one more search from a random start at eps0, then LEAVE_OUT */
 };
 
 /** Nearest adversarial example by growing the radius per sample until the label flips
- *  (AMUN, arXiv 2503.00917, Algorithm 1). @since 0.1 */
+ *  (AMUN, arXiv 2503.00917, Algorithm 1): PGD with steps of eps / step_divisor; the label is tested
+ *  before each step, so the result is the first wrong iterate; after `steps` steps without a flip
+ *  eps grows. A sample that is wrong already is returned unchanged. @since 0.1 */
 typedef struct amun_search_options {
     size_t struct_size;
-    amun_norm norm;        /**< default AMUN_NORM_L2 */
-    int32_t steps;         /**< gradient steps per radius, default 50, range [1, 10000] */
-    double eps0;           /**< first radius, default 0.04, range (0, 1000] */
-    double growth;         /**< radius factor between rounds, default 2, range (1, 100] */
-    double step_divisor;   /**< step = eps / step_divisor, default 10, range [1, 10000] */
-    double eps_max;        /**< default 0 = sqrt(C*H*W) for L2, 1 for Linf; range [0, 100000] */
-    int32_t restart;       /**< default 0: next round goes on from where the last ended; 1: from the image */
-    int32_t margin_fallback; /**< default 1: margin gradient where softmax is saturated (norm < 1e-8) */
+    amun_norm norm;      /**< default AMUN_NORM_L2 */
+    int32_t steps;       /**< gradient steps per radius, default 50, range [1, 10000] */
+    double eps0;         /**< first radius, default 0.04, range (0, 1000] */
+    double growth;       /**< radius factor between rounds, default 2, range (1, 100] */
+    double step_divisor; /**< step = eps / step_divisor, default 10, range [1, 10000] */
+    double eps_max;      /**< no radius beyond this; default 0 = sqrt(C*H*W) for L2, 1 for Linf (the
+                              ball that holds every image); range [0, 100000], not below eps0 */
+    int32_t restart;     /**< default 0: the next radius goes on from where the last one ended; 1:
+                              it starts from the image */
+    int32_t margin_fallback;        /**< default 1: gradient of the margin where softmax is saturated
+                                         (norm of the gradient below 1e-8) */
     amun_failure_policy on_failure; /**< default AMUN_FAILURE_LEAVE_OUT */
-    int32_t batch;         /**< slots, default 128, range [1, 4096] */
-    uint64_t seed;         /**< for AMUN_FAILURE_RETRY; default 0 */
+    int32_t batch;                  /**< slots, default 128, range [1, 4096] */
+    uint64_t seed;                  /**< for AMUN_FAILURE_RETRY; default 0 */
 } amun_search_options;
 AMUN_API amun_status amun_search_options_init(amun_search_options *opts, size_t size);
 
-/** Each: [out] attack, one reference; [in] opts nullable. @since 0.1 */
+/** Each: [out] attack, one reference, NULL on failure; [in] opts nullable (defaults), copied.
+ *  Statuses: INVALID_ARGUMENT, UNSUPPORTED (option of a newer library), OUT_OF_MEMORY. @since 0.1
+ */
 AMUN_API amun_status amun_attack_create_fgsm(amun_attack **attack, amun_context *ctx,
                                              const amun_fgsm_options *opts);
 AMUN_API amun_status amun_attack_create_ffgsm(amun_attack **attack, amun_context *ctx,
@@ -95,63 +107,84 @@ AMUN_API void amun_attack_unref(amun_attack *attack);
 
 typedef int32_t amun_attack_outcome;
 enum {
-    AMUN_ATTACK_FLIPPED = 1,        /**< the result has a wrong label */
-    AMUN_ATTACK_NOT_FLIPPED = 2,    /**< fixed-radius attacks: the budget was not enough */
-    AMUN_ATTACK_FAILED_CAP = 3,     /**< search: eps_max reached */
-    AMUN_ATTACK_FAILED_GRADIENT = 4, /**< zero or non-finite gradient */
-    AMUN_ATTACK_FAILED_NUMERIC = 5  /**< non-finite logits */
+    AMUN_ATTACK_FLIPPED = 1,         /**< the result has a wrong label */
+    AMUN_ATTACK_NOT_FLIPPED = 2,     /**< fixed-radius attacks: the budget was not enough */
+    AMUN_ATTACK_FAILED_CAP = 3,      /**< search: eps_max reached */
+    AMUN_ATTACK_FAILED_GRADIENT = 4, /**< non-finite gradient; search: also a zero one */
+    AMUN_ATTACK_FAILED_NUMERIC = 5   /**< non-finite logits */
 };
 /** In amun_attack_record.flags. */
 #define AMUN_ATTACK_MARGIN_FALLBACK 1u /* the margin gradient was used at least once */
-#define AMUN_ATTACK_RETRIED 2u         /* found or lost after a random restart */
+#define AMUN_ATTACK_RETRIED 2u         /* found or lost in the search from a random start */
 
 /** One row of the per-sample table. Layout frozen for ever. */
 typedef struct amun_attack_record {
     int64_t index;       /**< sample id: data-set index, or row of the input */
     int32_t label;       /**< the true label */
-    int32_t predicted;   /**< on the clean image */
+    int32_t predicted;   /**< on the clean image, -1 if not finite; ties: the lowest class */
     int32_t adversarial; /**< on the returned image, -1 if not finite */
     amun_attack_outcome outcome;
-    double eps;      /**< radius in force */
+    double eps;      /**< radius in force at the end; for a search the last one tried */
     double l2, linf; /**< distance of the returned image from the clean one */
-    int32_t updates; /**< gradient steps taken */
+    int32_t updates; /**< gradient steps taken, over all radii and the retry */
     uint32_t flags;
     uint64_t input_hash; /**< of the clean image and label (adversarial sets); 0 otherwise */
 } amun_attack_record;
 
-/** Attacks a batch of any size. [in] images [n, C, H, W] in [0, 1], labels [n]; [in] ids: n sample
- *  ids that key random starts, NULL = 0..n-1; [out] adversarial [n, C, H, W] F32; a failed sample
- *  gets its clean image; [out] records: n rows, nullable. Pixels outside [0, 1] or NaN give INVALID_ARGUMENT. @since 0.1 */
+/** Attacks a batch of any size. The model is held for reading: several calls may run at once.
+ *  [in] images [n, C, H, W], n > 0: F32 or F64 in [0, 1], or U8 (read as value / 255); any strides;
+ *  [in] labels [n]: I64, I32 or U8, the true classes;
+ *  [in] ids: n sample ids that key random starts and name samples in messages, NULL = 0..n-1;
+ *  [out] adversarial [n, C, H, W] F32, not overlapping the input: the last iterate, for a failed
+ *  sample its clean image;
+ *  [out] records: n rows in input order, nullable; without them a failed sample (FAILED_...) makes
+ *  the call return NUMERIC, since the caller could not know;
+ *  [in] call nullable; progress phase "attack" counts sample-steps, for a search samples; its
+ *  metric is the flipped share.
+ *  Statuses: INVALID_ARGUMENT (also labels out of range, pixels outside [0, 1] or NaN: the message
+ *  names sample, position and value), SHAPE, BUSY, CANCELLED, NUMERIC, OUT_OF_MEMORY, BACKEND. After
+ *  an error the content of the outputs is unspecified. @since 0.1 */
 AMUN_API amun_status amun_attack_run(amun_attack *attack, const amun_model *model,
                                      const amun_tensor_view *images, const amun_tensor_view *labels,
                                      const int64_t *ids, const amun_tensor_view *adversarial,
                                      amun_attack_record *records, const amun_call_options *call);
 
-/* ---- adversarial set ------------------------------------------------------------------------------ */
+/* ---- adversarial set ------------------------------------------------------------------------ */
 
 /** D_A: for each forget sample its nearest adversarial example, wrong label, radius and distance,
- *  keyed by data-set index and bound to the sample by a hash. Immutable; several threads at once. */
+ *  keyed by data-set index and bound to the sample by a hash. Immutable; several threads at once.
+ */
 typedef struct amun_advset amun_advset;
 
-/** Runs `attack` (a search, normally) on `indices` of `data`. Failed samples stay in the table as such, without image. @since 0.1 */
+/** Runs `attack` (a search, normally) on `indices` of `data`. Records stand in the order of
+ *  `indices`; samples without a flip stay in the table as such, without image. [out] set: one
+ *  reference, NULL on failure; [in] indices: `count` > 0 different positions in `data`, which is
+ *  labelled and has the model's image shape; [in] call nullable, phase "attack". Statuses: as
+ *  amun_attack_run(). NUMERIC only with AMUN_FAILURE_ERROR. @since 0.1 */
 AMUN_API amun_status amun_advset_build(amun_advset **set, amun_attack *attack,
                                        const amun_model *model, const amun_dataset *data,
                                        const int64_t *indices, size_t count,
                                        const amun_call_options *call);
-/** Writes the set (safetensors layout, docs/formats.md), atomically. @since 0.1 */
+/** Writes the set (safetensors; layout in docs/attacks.md), atomically. Images stay float32:
+ *  rounding to bytes can undo a flip. Statuses: INVALID_ARGUMENT, IO, OUT_OF_MEMORY. @since 0.1 */
 AMUN_API amun_status amun_advset_save(const amun_advset *set, const char *path);
-/** Reads a set and verifies every record against `data`: index, label, input hash. @since 0.1 */
+/** Reads a set and verifies every record against `data`: index, label, input hash, distance of the
+ *  image; FORMAT names the first record that does not fit. [out] set: one reference, NULL on
+ *  failure. Statuses: INVALID_ARGUMENT, NOT_FOUND, IO, FORMAT, UNSUPPORTED, OUT_OF_MEMORY. @since
+ *  0.1 */
 AMUN_API amun_status amun_advset_load(amun_advset **set, const amun_dataset *data, const char *path,
                                       amun_context *ctx);
 AMUN_API amun_advset *amun_advset_ref(amun_advset *set);
 AMUN_API void amun_advset_unref(amun_advset *set);
-/** Number of records, failed ones included. @since 0.1 */
+/** Number of records, failed ones included; 0 for NULL. @since 0.1 */
 AMUN_API size_t amun_advset_count(const amun_advset *set);
-/** Number of samples for which an example was found. @since 0.1 */
+/** Number of samples for which an example was found; 0 for NULL. @since 0.1 */
 AMUN_API size_t amun_advset_found(const amun_advset *set);
-/** Borrowed table of amun_advset_count() rows, in the order of `indices` at build time. @since 0.1 */
+/** Borrowed table of amun_advset_count() rows, in the order of `indices` at build time; lives as
+ *  long as the set. @since 0.1 */
 AMUN_API const amun_attack_record *amun_advset_records(const amun_advset *set);
-/** The image of record `i` (dense C*H*W floats) into `image`; NOT_FOUND for a failed record. @since 0.1 */
+/** The image of record `i` (dense C*H*W floats) into `image`; NOT_FOUND for a record without one.
+ *  @since 0.1 */
 AMUN_API amun_status amun_advset_image(const amun_advset *set, size_t i, float *image);
 
 #ifdef __cplusplus
