@@ -43,7 +43,7 @@ install() {
             say "not root, and there is no sudo: cannot install $*"
             return 1
         fi
-        as_root=(sudo -n)
+        as_root=(sudo)
         say "not root: using sudo to install"
     fi
     say "installing with apt-get: $*"
