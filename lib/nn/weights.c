@@ -33,17 +33,14 @@ static void targets_free(amun_context *ctx, target_list *list)
     amun__free(ctx, list->text);
 }
 
+/* The caller frees the list whether or not this succeeds. */
 static amun_status targets_make(amun_context *ctx, target_list *list, const amun_graph *graph)
 {
     size_t counters = (size_t)graph->tracked_count;
     memset(list, 0, sizeof *list);
     AMUN__CHECK(amun__calloc(ctx, &list->items, (size_t)graph->param_count + counters,
                              sizeof *list->items));
-    amun_status status = amun__calloc(ctx, &list->text, counters, NAME_SIZE);
-    if (status != AMUN_OK) {
-        targets_free(ctx, list);
-        return status;
-    }
+    AMUN__CHECK(amun__calloc(ctx, &list->text, counters, NAME_SIZE));
     for (int32_t i = 0; i < graph->param_count; i++) {
         list->items[list->count++] =
             (target){.name = graph->params[i].name, .param = &graph->params[i]};
@@ -339,8 +336,10 @@ amun_status amun__weights_read(amun__params *params, const amun__safetensors *fi
 {
     target_list list;
     AMUN__CHECK(check_format(file));
-    AMUN__CHECK(targets_make(file->ctx, &list, params->graph));
-    amun_status status = match_names(&list, file, allow_extra);
+    amun_status status = targets_make(file->ctx, &list, params->graph);
+    if (status == AMUN_OK) {
+        status = match_names(&list, file, allow_extra);
+    }
     if (status == AMUN_OK) {
         status = check_targets(&list, params->graph);
     }

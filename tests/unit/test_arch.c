@@ -1,0 +1,245 @@
+/* Named architectures: parameters, names, shapes, other image sizes, and what they refuse. */
+#include "nets.h"
+
+static amun_model_options sizes(int64_t classes, int64_t channels, int64_t height, int64_t width)
+{
+    return (amun_model_options){.struct_size = sizeof(amun_model_options),
+                                .classes = classes,
+                                .channels = channels,
+                                .height = height,
+                                .width = width};
+}
+
+static amun_graph *build(amun_context *ctx, const char *arch, amun_model_options opts)
+{
+    amun_graph *graph = NULL;
+    ck_ok(amun__arch_build(&graph, ctx, arch, &opts));
+    ck_ok(amun__graph_freeze(graph));
+    const amun__node *last = &graph->nodes[graph->node_count - 1];
+    ck_assert_int_eq(last->channels, opts.classes);
+    ck_assert_int_eq(last->height * last->width, 1);
+    return graph;
+}
+
+static const amun__param *find(const amun_graph *graph, const char *name)
+{
+    for (int32_t i = 0; i < graph->param_count; i++) {
+        if (strcmp(graph->params[i].name, name) == 0) {
+            return &graph->params[i];
+        }
+    }
+    ck_abort_msg("no parameter %s", name);
+    return NULL;
+}
+
+static int count_kind(const amun_graph *graph, amun__node_kind kind)
+{
+    int count = 0;
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        count += graph->nodes[i].kind == kind;
+    }
+    return count;
+}
+
+/* Published counts of trainable scalars for CIFAR-10 (convnet is ours, and is still being tuned). */
+START_TEST(test_parameter_counts)
+{
+    static const struct {
+        const char *arch;
+        size_t parameters;
+        int norms, halvings;
+    } cases[] = {
+        {"resnet18", 11173962, 20, 3}, {"resnet18-standard", 11173962, 20, 0},
+        {"resnet8", 78042, 9, 0},      {"resnet20", 272474, 21, 0},
+        {"simple_conv", 545098, 0, 0}, {"digits", 57130, 3, 0},
+    };
+    amun_context *ctx = NULL;
+    ck_ok(amun_context_create(&ctx, NULL));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        amun_graph *graph = build(ctx, cases[i].arch, sizes(10, 3, 32, 32));
+        ck_assert_msg(graph->trainable == cases[i].parameters, "%s has %zu parameters",
+                      cases[i].arch, graph->trainable);
+        ck_assert_int_eq(count_kind(graph, AMUN__NODE_BATCHNORM), cases[i].norms);
+        ck_assert_int_eq(count_kind(graph, AMUN__NODE_SCALE), cases[i].halvings);
+        amun_graph_unref(graph);
+    }
+    amun_context_unref(ctx);
+}
+END_TEST
+
+START_TEST(test_torchvision_names)
+{
+    amun_context *ctx = NULL;
+    ck_ok(amun_context_create(&ctx, NULL));
+    amun_graph *graph = build(ctx, "resnet18", sizes(10, 3, 32, 32));
+    ck_assert_str_eq(graph->params[0].name, "conv1.weight");
+    ck_assert_int_eq(find(graph, "layer1.0.conv1.weight")->shape[0], 64);
+    ck_assert_int_eq(find(graph, "layer2.0.downsample.0.weight")->shape[2], 1);
+    ck_assert_int_eq(find(graph, "layer2.0.downsample.1.running_var")->shape[0], 128);
+    ck_assert_int_eq(find(graph, "layer4.1.bn2.bias")->shape[0], 512);
+    ck_assert_int_eq(find(graph, "fc.weight")->shape[1], 512);
+    for (int32_t i = 0; i < graph->param_count; i++) {
+        ck_assert_ptr_null(strstr(graph->params[i].name, "layer1.0.downsample"));
+        ck_assert_ptr_null(strstr(graph->params[i].name, "conv1.bias"));
+    }
+    amun_graph_unref(graph);
+    amun_context_unref(ctx);
+}
+END_TEST
+
+/* Halving: after the sum with the projection, before the ReLU, and nowhere else. */
+START_TEST(test_halved_blocks)
+{
+    amun_context *ctx = NULL;
+    ck_ok(amun_context_create(&ctx, NULL));
+    amun_graph *graph = build(ctx, "resnet18", sizes(10, 3, 32, 32));
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        const amun__node *node = &graph->nodes[i];
+        if (node->kind != AMUN__NODE_SCALE) {
+            continue;
+        }
+        const amun__node *sum = &graph->nodes[node->inputs[0]];
+        ck_assert(node->factor == 0.5);
+        ck_assert_int_eq(sum->kind, AMUN__NODE_ADD);
+        ck_assert_int_eq(graph->nodes[i + 1].kind, AMUN__NODE_RELU);
+        int projections = 0;
+        for (int k = 0; k < 2; k++) {
+            const char *name = graph->nodes[sum->inputs[k]].name;
+            projections += strstr(name, "downsample.1") != NULL;
+        }
+        ck_assert_int_eq(projections, 1);
+    }
+    amun_graph_unref(graph);
+    amun_context_unref(ctx);
+}
+END_TEST
+
+START_TEST(test_other_sizes)
+{
+    static const struct {
+        const char *arch;
+        int64_t classes, channels, height, width, features;
+    } cases[] = {
+        {"resnet18", 200, 3, 64, 64, 2048},
+        {"resnet18", 10, 1, 25, 28, 512},
+        {"resnet18-standard", 2, 1, 8, 8, 512},
+        {"resnet18-standard", 10, 3, 1, 1, 512},
+        {"resnet8", 10, 1, 28, 28, 64},
+        {"resnet20", 100, 3, 17, 9, 64},
+        {"convnet", 100, 1, 28, 28, 256},
+        {"convnet", 10, 3, 8, 9, 256},
+        {"digits", 10, 1, 8, 8, 64},
+        {"digits", 3, 2, 2, 3, 64},
+    };
+    amun_context *ctx = NULL;
+    ck_ok(amun_context_create(&ctx, NULL));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        amun_graph *graph =
+            build(ctx, cases[i].arch,
+                  sizes(cases[i].classes, cases[i].channels, cases[i].height, cases[i].width));
+        ck_assert_int_eq(find(graph, "fc.weight")->shape[1], cases[i].features);
+        amun_graph_unref(graph);
+    }
+    amun_graph *graph = build(ctx, "simple_conv", sizes(10, 1, 28, 28));
+    ck_assert_int_eq(find(graph, "fc1.weight")->shape[1], 64 * 7 * 7);
+    ck_assert_int_eq(find(graph, "conv1.bias")->shape[0], 32);
+    amun_graph_unref(graph);
+    amun_context_unref(ctx);
+}
+END_TEST
+
+START_TEST(test_refused)
+{
+    test_allocator allocator = {0};
+    amun_context *ctx = test_context(&allocator);
+    int64_t before = atomic_load(&allocator.live_blocks);
+    amun_graph *graph = NULL;
+    amun_model_options opts = sizes(10, 3, 24, 32);
+    ck_fails(amun__arch_build(&graph, ctx, "resnet18", &opts), AMUN_ERROR_SHAPE,
+             "resnet18 needs images of at least 25 x 25");
+    ck_assert_ptr_null(graph);
+    opts = sizes(10, 3, 32, 7);
+    ck_fails(amun__arch_build(&graph, ctx, "convnet", &opts), AMUN_ERROR_SHAPE,
+             "8 x 8 (its pools halve them to 1 x 1), not 32 x 7");
+    opts = sizes(10, 3, 3, 4);
+    ck_fails(amun__arch_build(&graph, ctx, "simple_conv", &opts), AMUN_ERROR_SHAPE, "4 x 4");
+    opts = sizes(10, 3, 32, 32);
+    ck_fails(amun__arch_build(&graph, ctx, "resnet19", &opts), AMUN_ERROR_NOT_FOUND,
+             "\"resnet19\"; there are resnet18, resnet18-standard, resnet8, resnet20, convnet, "
+             "simple_conv, digits");
+    ck_fails(amun__arch_build(&graph, ctx, "", &opts), AMUN_ERROR_NOT_FOUND, "resnet8");
+    ck_fails(amun__arch_build(&graph, ctx, NULL, &opts), AMUN_ERROR_INVALID_ARGUMENT, "arch");
+    ck_assert_int_eq(atomic_load(&allocator.live_blocks), before);
+    amun_context_unref(ctx);
+}
+END_TEST
+
+START_TEST(test_out_of_memory)
+{
+    test_allocator allocator = {0};
+    amun_context *ctx = test_context(&allocator);
+    int64_t before = atomic_load(&allocator.live_blocks);
+    amun_model_options opts = sizes(10, 3, 32, 32);
+    amun_status status = AMUN_ERROR_OUT_OF_MEMORY;
+    for (int64_t at = 1; status != AMUN_OK; at++) {
+        amun_graph *graph = NULL;
+        atomic_store(&allocator.fail_at, at);
+        status = amun__arch_build(&graph, ctx, "resnet8", &opts);
+        ck_assert(status == AMUN_OK || status == AMUN_ERROR_OUT_OF_MEMORY);
+        ck_assert((graph == NULL) == (status != AMUN_OK));
+        amun_graph_unref(graph);
+        ck_assert_int_eq(atomic_load(&allocator.live_blocks), before);
+    }
+    atomic_store(&allocator.fail_at, 0);
+    amun_context_unref(ctx);
+    ck_assert_int_eq(atomic_load(&allocator.wrong), 0);
+}
+END_TEST
+
+/* Every architecture runs, forward and backward, and every parameter gets a gradient. */
+START_TEST(test_runs)
+{
+    static const struct {
+        const char *arch;
+        int64_t size;
+    } cases[] = {
+        {"resnet8", 9}, {"resnet20", 8}, {"convnet", 8}, {"simple_conv", 8}, {"digits", 8}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        net n = {0};
+        ck_ok(amun_context_create(&n.ctx, NULL));
+        n.graph = build(n.ctx, cases[i].arch, sizes(4, 2, cases[i].size, cases[i].size));
+        net_finish(&n, 5);
+        float *x = net_random(2 * net_node_size(&n, 0), 3, 0, 1);
+        float *diff = net_random(8, 4, -1, 1);
+        net_run run;
+        net_execute(&run, &n, &amun__backend_ref, AMUN__MODE_TRAIN, 2, x, diff);
+        for (int32_t p = 0; p < n.graph->param_count; p++) {
+            const amun__param *param = &n.graph->params[p];
+            double norm = 0;
+            for (size_t k = 0; k < param->count && param->trainable; k++) {
+                double d = (double)run.diff_params[param->offset + k];
+                norm += d * d;
+            }
+            ck_assert_msg(!param->trainable || (norm > 0 && isfinite(norm)), "%s: %s has norm %g",
+                          cases[i].arch, param->name, norm);
+        }
+        net_run_free(&run);
+        free(x);
+        free(diff);
+        net_end(&n);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("arch");
+    tcase_add_test(tc, test_parameter_counts);
+    tcase_add_test(tc, test_torchvision_names);
+    tcase_add_test(tc, test_halved_blocks);
+    tcase_add_test(tc, test_other_sizes);
+    tcase_add_test(tc, test_refused);
+    tcase_add_test(tc, test_out_of_memory);
+    tcase_add_test(tc, test_runs);
+    return amun_test_main("arch", (TCase *[]){tc, NULL});
+}
