@@ -1,0 +1,205 @@
+/* code.c - instruction lists: emission with automatic lifetimes, memory, elementwise execution. */
+#include "nn/code.h"
+
+#include <stdio.h>
+
+void amun__code_init(amun__code *code, amun_context *ctx)
+{
+    memset(code, 0, sizeof *code);
+    code->ctx = ctx;
+    code->target = &code->forward;
+}
+
+void amun__code_free(amun__code *code)
+{
+    amun__free(code->ctx, code->pack.items);
+    amun__free(code->ctx, code->forward.items);
+    amun__free(code->ctx, code->backward.items);
+    amun__free(code->ctx, code->memory);
+    amun__free(code->ctx, code->fixed);
+    amun__arena_free(&code->arena, code->ctx);
+}
+
+amun_status amun__code_slot(amun__code *code, amun__ref *out, size_t bytes)
+{
+    *out = (amun__ref){.space = AMUN__SPACE_ARENA};
+    return amun__arena_add(&code->arena, code->ctx, &out->slot, bytes, code->clock, code->clock);
+}
+
+amun_status amun__code_fixed(amun__code *code, amun__ref *out, size_t bytes)
+{
+    *out = (amun__ref){.space = AMUN__SPACE_FIXED, .offset = code->fixed_bytes};
+    size_t end;
+    if (!amun__add_size(&end, code->fixed_bytes, bytes) || !amun__add_size(&end, end, 63)) {
+        return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "packed weights of %zu bytes are too large",
+                          bytes);
+    }
+    code->fixed_bytes = end / 64 * 64;
+    return AMUN_OK;
+}
+
+amun__ref amun__code_param(const amun_graph *graph, int32_t param, amun__space space)
+{
+    return (amun__ref){.space = space, .offset = graph->params[param].offset * sizeof(float)};
+}
+
+void amun__code_touch(amun__code *code, amun__ref ref)
+{
+    if (ref.space == AMUN__SPACE_ARENA) {
+        amun__arena_extend(&code->arena, ref.slot, code->clock, code->clock);
+    }
+}
+
+amun_status amun__code_emit(amun__code *code, const amun__instr *instr)
+{
+    amun__list *list = code->target;
+    if (list->count == list->capacity) {
+        int32_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+        AMUN__CHECK(
+            amun__realloc(code->ctx, &list->items, (size_t)capacity, sizeof *list->items));
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = *instr;
+    amun__code_touch(code, instr->dst);
+    amun__code_touch(code, instr->a);
+    amun__code_touch(code, instr->b);
+    code->clock++;
+    return AMUN_OK;
+}
+
+amun_status amun__code_plan(amun__code *code)
+{
+    return amun__arena_plan(&code->arena, code->ctx);
+}
+
+amun_status amun__code_allocate(amun__code *code)
+{
+    if (code->memory == NULL) {
+        AMUN__CHECK(amun__calloc(code->ctx, &code->memory, code->arena.bytes, 1));
+    }
+    if (code->fixed == NULL) {
+        AMUN__CHECK(amun__calloc(code->ctx, &code->fixed, code->fixed_bytes, 1));
+    }
+    return AMUN_OK;
+}
+
+void *amun__code_pointer(const amun__code *code, amun__ref ref)
+{
+    switch (ref.space) {
+    case AMUN__SPACE_ARENA:
+        return code->memory + code->arena.slots[ref.slot].offset + ref.offset;
+    case AMUN__SPACE_FIXED:
+        return code->fixed + ref.offset;
+    case AMUN__SPACE_PARAMS: /* read only by construction: no instruction has it as its dst */
+        return (void *)((uintptr_t)code->params + ref.offset);
+    case AMUN__SPACE_GRADS:
+        return (unsigned char *)code->grads + ref.offset;
+    default:
+        return NULL;
+    }
+}
+
+const char *amun__instr_name(amun__instr_kind kind)
+{
+    static const char *const names[] = {"?",       "primitive", "relu",      "relu", "mask",
+                                        "add",     "add",       "scale",     "copy", "strided",
+                                        "normalise", "normalise", "fold"};
+    return names[kind];
+}
+
+/* ---- execution ------------------------------------------------------------------------------------ */
+
+static void run_strided(const amun__instr *instr, float *dst, const float *a)
+{
+    for (size_t r = 0; r < instr->rows; r++) {
+        memcpy(dst + r * instr->dst_stride, a + r * instr->a_stride, instr->n * sizeof(float));
+    }
+}
+
+static void run_normalise(const amun__instr *instr, const amun__node *node, int64_t batch,
+                          float *dst, const float *a)
+{
+    size_t pixels = (size_t)(node->height * node->width), channels = (size_t)node->channels;
+    for (size_t i = 0; i < (size_t)batch; i++) {
+        for (size_t c = 0; c < channels; c++) {
+            float mean = instr->kind == AMUN__INSTR_NORMALISE ? (float)node->mean[c] : 0.0f;
+            float inverse = (float)(1.0 / node->std[c]);
+            size_t first = (i * channels + c) * pixels;
+            for (size_t p = first; p < first + pixels; p++) {
+                dst[p] = (a[p] - mean) * inverse;
+            }
+        }
+    }
+}
+
+/* W' = W * factor * scale / sqrt(var + eps), b' = factor * (shift + (b - mean) * scale / sqrt(var + eps)). */
+static void run_fold(const amun__code *code, const amun_graph *graph, const amun__instr *instr)
+{
+    const amun__node *node = &graph->nodes[instr->node];
+    const amun__param *weight = &graph->params[node->weight];
+    const float *params = code->params;
+    const float *src = params + weight->offset;
+    const float *bias = node->bias >= 0 ? params + graph->params[node->bias].offset : NULL;
+    const amun__node *bn = instr->bn >= 0 ? &graph->nodes[instr->bn] : NULL;
+    float *dst = amun__code_pointer(code, instr->dst);
+    float *dst_bias = amun__code_pointer(code, instr->b);
+    size_t rows = (size_t)weight->shape[0], length = weight->count / rows;
+    for (size_t r = 0; r < rows; r++) {
+        double gain = 1, shift = 0, mean = 0;
+        if (bn != NULL) {
+            double variance = params[graph->params[bn->running_var].offset + r];
+            gain = params[graph->params[bn->weight].offset + r] / sqrt(variance + bn->eps);
+            shift = params[graph->params[bn->bias].offset + r];
+            mean = params[graph->params[bn->running_mean].offset + r];
+        }
+        double b = bias != NULL ? bias[r] : 0;
+        dst_bias[r] = (float)(instr->factor * (shift + (b - mean) * gain));
+        gain *= instr->factor;
+        for (size_t i = r * length; i < (r + 1) * length; i++) {
+            dst[i] = (float)(src[i] * gain);
+        }
+    }
+}
+
+void amun__code_run(const amun__code *code, const amun_graph *graph, int64_t batch,
+                    const amun__instr *instr)
+{
+    float *dst = amun__code_pointer(code, instr->dst);
+    const float *a = amun__code_pointer(code, instr->a);
+    const float *b = amun__code_pointer(code, instr->b);
+    switch (instr->kind) {
+    case AMUN__INSTR_RELU:
+        amun__kernel_relu(dst, instr->n);
+        break;
+    case AMUN__INSTR_RELU_TO:
+        amun__kernel_relu_to(dst, a, instr->n);
+        break;
+    case AMUN__INSTR_MASK:
+        amun__kernel_mask(dst, a, instr->n);
+        break;
+    case AMUN__INSTR_ADD:
+        amun__kernel_add(dst, a, instr->n);
+        break;
+    case AMUN__INSTR_ADD_TO:
+        amun__kernel_add_to(dst, a, b, instr->factor, instr->relu, instr->n);
+        break;
+    case AMUN__INSTR_SCALE:
+        amun__kernel_scale(dst, a, instr->factor, instr->n);
+        break;
+    case AMUN__INSTR_COPY:
+        amun__kernel_copy(dst, a, instr->n);
+        break;
+    case AMUN__INSTR_STRIDED:
+        run_strided(instr, dst, a);
+        break;
+    case AMUN__INSTR_NORMALISE:
+    case AMUN__INSTR_UNNORMALISE:
+        run_normalise(instr, &graph->nodes[instr->node], batch, dst, a);
+        break;
+    case AMUN__INSTR_FOLD:
+        run_fold(code, graph, instr);
+        break;
+    case AMUN__INSTR_PRIMITIVE:
+        break;
+    }
+}

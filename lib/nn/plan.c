@@ -1,0 +1,68 @@
+/* plan.c - a graph compiled for one batch size and mode: checks, then the backend's own code. */
+#include "nn/graph.h"
+
+#include <stdio.h>
+
+static const amun__backend *default_backend(void)
+{
+#ifdef AMUN_WITH_DNNL
+    return &amun__backend_dnnl;
+#else
+    return &amun__backend_ref;
+#endif
+}
+
+amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
+                              int64_t batch, amun__mode mode, const amun__backend *backend)
+{
+    amun__plan *plan = NULL;
+    *out = NULL;
+    AMUN__CHECK(amun__calloc(ctx, &plan, 1, sizeof *plan));
+    plan->ctx = ctx;
+    plan->backend = backend != NULL ? backend : default_backend();
+    plan->graph = params->graph;
+    plan->params = params;
+    plan->batch = batch;
+    plan->mode = mode;
+    plan->threads = amun__threads_count(ctx);
+    amun_status status = plan->backend->create(plan);
+    if (status != AMUN_OK) {
+        amun__plan_destroy(plan);
+        return status;
+    }
+    *out = plan;
+    return AMUN_OK;
+}
+
+void amun__plan_destroy(amun__plan *plan)
+{
+    if (plan != NULL) {
+        plan->backend->destroy(plan);
+        amun__free(plan->ctx, plan);
+    }
+}
+
+amun_status amun__plan_forward(amun__plan *plan, const float *src, float *dst)
+{
+    plan->has_forward = 0;
+    AMUN__CHECK(plan->backend->forward(plan, src, dst));
+    plan->has_forward = 1;
+    return AMUN_OK;
+}
+
+amun_status amun__plan_backward(amun__plan *plan, const float *diff_dst, float *diff_src,
+                                float *diff_params)
+{
+    if (plan->mode == AMUN__MODE_INFER || !plan->has_forward ||
+        (diff_params != NULL && plan->mode != AMUN__MODE_TRAIN)) {
+        return amun__fail(AMUN_ERROR_INTERNAL, "backward asked of a plan that cannot do it (mode %d)",
+                          (int)plan->mode);
+    }
+    plan->has_forward = 0; /* buffers are shared: one backward per forward */
+    return plan->backend->backward(plan, diff_dst, diff_src, diff_params);
+}
+
+int64_t amun__plan_batch(const amun__plan *plan)
+{
+    return plan->batch;
+}
