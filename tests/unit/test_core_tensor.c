@@ -335,6 +335,7 @@ START_TEST(test_overlap)
     amun_tensor_view a = view_of(data, AMUN_DTYPE_F32, 1, ten);
     amun_tensor_view b = view_of(data + 10, AMUN_DTYPE_F32, 1, ten);
     ck_assert(!amun__view_overlap(&a, &b));
+    ck_assert(!amun__view_overlap(&b, &a));
     b.data = data + 9;
     ck_assert(amun__view_overlap(&a, &b));
     ck_assert(amun__view_overlap(&b, &a));
