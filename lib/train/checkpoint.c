@@ -1,8 +1,8 @@
 /* checkpoint.c - writes and reads the state of a run; names what differs if a file is of another.
  *
  * A checkpoint is a safetensors file: "amun.values" F32 (trainable scalars first, then running
- * statistics), "amun.velocity" F32, "amun.tracked" I64, and metadata. It is replaced atomically, so
- * that a run killed at any moment finds a whole one. */
+ * statistics), "amun.velocity" F32, "amun.tracked" I64, and metadata with a hash of all that a run
+ * goes on from. It is replaced atomically, so that a run killed at any moment finds a whole one. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +11,10 @@
 static const char format_key[] = "amun.checkpoint";
 static const char format_number[] = "1";
 static const char options_key[] = "amun.options";
+static const char hash_key[] = "amun.hash";
+/* Metadata that changes from epoch to epoch, in the order in which it is hashed. */
+static const char *const state_keys[] = {"amun.epoch", "amun.loss", "amun.accuracy"};
+enum { STATE_KEYS = 3 };
 
 /* ---- identity ------------------------------------------------------------------------------ */
 
@@ -209,6 +213,45 @@ static amun_status check_identity(const amun__checkpoint *checkpoint, const amun
     return AMUN_OK;
 }
 
+/* ---- hash ---------------------------------------------------------------------------------- */
+
+/* What a run goes on from, in the file or in memory. The arrays may be unaligned. */
+typedef struct payload {
+    const void *values, *velocity, *tracked; /* NULL where the run has none */
+    size_t values_size, velocity_size, tracked_size;
+    const char *state[STATE_KEYS];
+} payload;
+
+static void hash_payload(const payload *p, char text[17])
+{
+    uint64_t hash = amun__hash64(p->values, p->values_size, 0);
+    if (p->velocity != NULL) {
+        hash = amun__hash64(p->velocity, p->velocity_size, hash);
+    }
+    if (p->tracked != NULL) {
+        hash = amun__hash64(p->tracked, p->tracked_size, hash);
+    }
+    for (size_t i = 0; i < STATE_KEYS; i++) {
+        hash = amun__hash64(p->state[i], strlen(p->state[i]) + 1, hash);
+    }
+    snprintf(text, 17, "%016llx", (unsigned long long)hash);
+}
+
+/* Extents of the arrays of this run; the arrays are those in memory. */
+static payload own_payload(const amun__checkpoint *checkpoint)
+{
+    amun__model_values v;
+    amun__model_values_get(checkpoint->model, &v);
+    return (payload){
+        .values = v.values,
+        .velocity = checkpoint->velocity,
+        .tracked = v.tracked_count > 0 ? v.tracked : NULL,
+        .values_size = v.total * sizeof *v.values,
+        .velocity_size = v.trainable * sizeof *v.values,
+        .tracked_size = v.tracked_count * sizeof *v.tracked,
+    };
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 static amun_status read_number(const amun__checkpoint *checkpoint, const amun__safetensors *file,
@@ -229,9 +272,9 @@ static amun_status read_state(const amun__checkpoint *checkpoint, const amun__sa
                               amun__run_state *state)
 {
     double epoch = 0.0;
-    AMUN__CHECK(read_number(checkpoint, file, "amun.epoch", &epoch));
-    AMUN__CHECK(read_number(checkpoint, file, "amun.loss", &state->loss));
-    AMUN__CHECK(read_number(checkpoint, file, "amun.accuracy", &state->accuracy));
+    AMUN__CHECK(read_number(checkpoint, file, state_keys[0], &epoch));
+    AMUN__CHECK(read_number(checkpoint, file, state_keys[1], &state->loss));
+    AMUN__CHECK(read_number(checkpoint, file, state_keys[2], &state->accuracy));
     if (!(epoch >= 0.0 && epoch <= (double)checkpoint->epochs) || epoch != floor(epoch)) {
         return amun__fail(AMUN_ERROR_FORMAT, "%s: epoch is %g, expected 0..%lld", checkpoint->path,
                           epoch, (long long)checkpoint->epochs);
@@ -263,24 +306,38 @@ static amun_status find_tensor(const amun__checkpoint *checkpoint, const amun__s
     return AMUN_OK;
 }
 
-static amun_status read_tensors(amun__checkpoint *checkpoint, const amun__safetensors *file)
+/* Finds and checks all arrays before one of them is copied. */
+static amun_status read_arrays(amun__checkpoint *checkpoint, const amun__safetensors *file)
 {
     amun__model_values v;
     amun__model_values_get(checkpoint->model, &v);
-    const void *values = NULL, *velocity = NULL, *tracked = NULL;
-    AMUN__CHECK(find_tensor(checkpoint, file, "amun.values", AMUN_DTYPE_F32, v.total, &values));
-    if (checkpoint->velocity != NULL) {
-        AMUN__CHECK(
-            find_tensor(checkpoint, file, "amun.velocity", AMUN_DTYPE_F32, v.trainable, &velocity));
+    payload there = own_payload(checkpoint);
+    AMUN__CHECK(
+        find_tensor(checkpoint, file, "amun.values", AMUN_DTYPE_F32, v.total, &there.values));
+    if (there.velocity != NULL) {
+        AMUN__CHECK(find_tensor(checkpoint, file, "amun.velocity", AMUN_DTYPE_F32, v.trainable,
+                                &there.velocity));
     }
-    if (v.tracked_count > 0) {
+    if (there.tracked != NULL) {
         AMUN__CHECK(find_tensor(checkpoint, file, "amun.tracked", AMUN_DTYPE_I64, v.tracked_count,
-                                &tracked));
-        memcpy(v.tracked, tracked, v.tracked_count * sizeof *v.tracked);
+                                &there.tracked));
     }
-    memcpy(v.values, values, v.total * sizeof *v.values);
-    if (checkpoint->velocity != NULL) {
-        memcpy(checkpoint->velocity, velocity, v.trainable * sizeof *v.values);
+    for (size_t i = 0; i < STATE_KEYS; i++) { /* read_state() saw that they are there */
+        there.state[i] = amun__safetensors_meta(file, state_keys[i]);
+    }
+    char text[17];
+    hash_payload(&there, text);
+    const char *expected = amun__safetensors_meta(file, hash_key);
+    if (expected == NULL || strcmp(expected, text) != 0) {
+        return amun__fail(AMUN_ERROR_FORMAT, "%s: damaged: its content hashes to %s, %s is %s",
+                          checkpoint->path, text, hash_key, expected != NULL ? expected : "absent");
+    }
+    memcpy(v.values, there.values, there.values_size);
+    if (there.velocity != NULL) {
+        memcpy(checkpoint->velocity, there.velocity, there.velocity_size);
+    }
+    if (there.tracked != NULL) {
+        memcpy(v.tracked, there.tracked, there.tracked_size);
     }
     amun__model_touch(checkpoint->model);
     return AMUN_OK;
@@ -298,7 +355,7 @@ amun_status amun__checkpoint_load(amun__checkpoint *checkpoint, amun__run_state 
     AMUN__TRY(amun__safetensors_open(&file, checkpoint->ctx, checkpoint->path));
     AMUN__TRY(check_identity(checkpoint, file));
     AMUN__TRY(read_state(checkpoint, file, &read));
-    AMUN__TRY(read_tensors(checkpoint, file));
+    AMUN__TRY(read_arrays(checkpoint, file));
     *state = read;
 fail:
     amun__safetensors_close(file);
@@ -307,11 +364,20 @@ fail:
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
-static amun_status set_number(json_t *object, const char *key, double number)
+static amun_status set_state(json_t *object, const amun__checkpoint *checkpoint,
+                             const amun__run_state *state)
 {
-    char text[40];
-    snprintf(text, sizeof text, "%.17g", number);
-    return set_text(object, key, text);
+    const double numbers[STATE_KEYS] = {(double)state->epoch, state->loss, state->accuracy};
+    char texts[STATE_KEYS][40];
+    payload here = own_payload(checkpoint);
+    for (size_t i = 0; i < STATE_KEYS; i++) {
+        snprintf(texts[i], sizeof texts[i], "%.17g", numbers[i]);
+        here.state[i] = texts[i];
+        AMUN__CHECK(set_text(object, state_keys[i], texts[i]));
+    }
+    char hash[17];
+    hash_payload(&here, hash);
+    return set_text(object, hash_key, hash);
 }
 
 static amun_status make_metadata(const amun__checkpoint *checkpoint, const amun__run_state *state,
@@ -323,9 +389,7 @@ static amun_status make_metadata(const amun__checkpoint *checkpoint, const amun_
     if (metadata == NULL) {
         AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "no memory for a checkpoint");
     }
-    AMUN__TRY(set_number(metadata, "amun.epoch", (double)state->epoch));
-    AMUN__TRY(set_number(metadata, "amun.loss", state->loss));
-    AMUN__TRY(set_number(metadata, "amun.accuracy", state->accuracy));
+    AMUN__TRY(set_state(metadata, checkpoint, state));
     AMUN__TRY(amun__json_provenance(&provenance, checkpoint->ctx));
     AMUN__TRY(amun__json_text(&text, provenance, 0));
     AMUN__TRY(set_text(metadata, "amun.provenance", text));
