@@ -81,8 +81,8 @@ typedef struct amun_search_options {
                               ball that holds every image); range [0, 100000], not below eps0 */
     int32_t restart;     /**< default 0: the next radius goes on from where the last one ended; 1:
                               it starts from the image */
-    int32_t margin_fallback;        /**< default 1: gradient of the margin where softmax is saturated
-                                         (norm of the gradient below 1e-8) */
+    int32_t margin_fallback; /**< default 1: gradient of the margin where softmax is saturated (norm
+                                  of its gradient below 1e-8) */
     amun_failure_policy on_failure; /**< default AMUN_FAILURE_LEAVE_OUT */
     int32_t batch;                  /**< slots, default 128, range [1, 4096] */
     uint64_t seed;                  /**< for AMUN_FAILURE_RETRY; default 0 */
@@ -142,8 +142,8 @@ typedef struct amun_attack_record {
  *  [in] call nullable; progress phase "attack" counts sample-steps, for a search samples; its
  *  metric is the flipped share.
  *  Statuses: INVALID_ARGUMENT (also labels out of range, pixels outside [0, 1] or NaN: the message
- *  names sample, position and value), SHAPE, BUSY, CANCELLED, NUMERIC, OUT_OF_MEMORY, BACKEND. After
- *  an error the content of the outputs is unspecified. @since 0.1 */
+ *  names sample, position and value), SHAPE, BUSY, CANCELLED, NUMERIC, OUT_OF_MEMORY, BACKEND.
+ *  After an error the content of the outputs is unspecified. @since 0.1 */
 AMUN_API amun_status amun_attack_run(amun_attack *attack, const amun_model *model,
                                      const amun_tensor_view *images, const amun_tensor_view *labels,
                                      const int64_t *ids, const amun_tensor_view *adversarial,
