@@ -143,11 +143,12 @@ static amun_status check_range(const amun_dataset *ds, const char *what, amun_st
 }
 
 /* Extents and strides of `images` as count, C, H, W. */
-static amun_status take_layout(amun_dataset *ds, const amun_tensor_view *images, const char *what)
+static amun_status take_layout(amun_dataset *ds, const amun_tensor_view *images, const char *what,
+                               amun_status status)
 {
     if (images->dtype != AMUN_DTYPE_U8 && images->dtype != AMUN_DTYPE_F32) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "%s: dtype %d, expected U8 (%d) or F32 (%d)",
-                          what, (int)images->dtype, (int)AMUN_DTYPE_U8, (int)AMUN_DTYPE_F32);
+        return amun__fail(status, "%s: dtype %d, expected U8 (%d) or F32 (%d)", what,
+                          (int)images->dtype, (int)AMUN_DTYPE_U8, (int)AMUN_DTYPE_F32);
     }
     if (images->ndim != 3 && images->ndim != 4) {
         return amun__fail(AMUN_ERROR_SHAPE, "%s: %d dimensions, expected [N, C, H, W] or [N, H, W]",
@@ -177,7 +178,7 @@ amun_status amun__dataset_take_images(amun_dataset *ds, const amun_tensor_view *
 {
     size_t count = 0;
     AMUN__CHECK(amun__view_check(images, what, &count));
-    AMUN__CHECK(take_layout(ds, images, what));
+    AMUN__CHECK(take_layout(ds, images, what, status));
     ds->info.pixels = count / ds->info.count;
 
     amun_tensor_view one = *images;
@@ -191,13 +192,13 @@ amun_status amun__dataset_take_images(amun_dataset *ds, const amun_tensor_view *
 }
 
 static amun_status check_labels_view(const amun_dataset *ds, const amun_tensor_view *labels,
-                                     const char *what)
+                                     const char *what, amun_status status)
 {
     AMUN__CHECK(amun__view_check(labels, what, NULL));
     if (labels->dtype != AMUN_DTYPE_I64 && labels->dtype != AMUN_DTYPE_I32 &&
         labels->dtype != AMUN_DTYPE_U8) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "%s: dtype %d, expected I64, I32 or U8",
-                          what, (int)labels->dtype);
+        return amun__fail(status, "%s: dtype %d, expected I64, I32 or U8", what,
+                          (int)labels->dtype);
     }
     if (labels->ndim != 1 || (size_t)labels->shape[0] != ds->info.count) {
         return amun__fail(AMUN_ERROR_SHAPE,
@@ -211,7 +212,7 @@ static amun_status check_labels_view(const amun_dataset *ds, const amun_tensor_v
 amun_status amun__dataset_take_labels(amun_dataset *ds, const amun_tensor_view *labels,
                                       int64_t classes, const char *what, amun_status status)
 {
-    AMUN__CHECK(check_labels_view(ds, labels, what));
+    AMUN__CHECK(check_labels_view(ds, labels, what, status));
     if (classes < 0 || classes > INT32_MAX) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "classes is %lld, expected 0 to %d",
                           (long long)classes, INT32_MAX);
