@@ -133,25 +133,22 @@ static double taylor(double v, int32_t degree)
     return sum;
 }
 
-/* e^(u_y - m) / (e^(u_y - m) + sum over j != y of e^(u_j)); m = 0 is the softmax. Every exponent is
- * shifted by the largest, so that nothing overflows. */
+/* e^(u_y - m) / (e^(u_y - m) + sum over j != y of e^(u_j)) with u = z / T; m = 0 is the softmax.
+ * Logits are shifted by the largest before the division, which keeps their differences exact, and
+ * the exponents by the largest that is left, so that nothing overflows and the sum is at least 1. */
 static double soft_margin(const double *z, size_t classes, size_t y, double temperature,
                           double margin)
 {
-    double own = z[y] / temperature - margin;
-    double top = own;
+    double top = max_of(z, classes), rest = -INFINITY, sum = 0.0;
+    double own = (z[y] - top) / temperature - margin;
     for (size_t j = 0; j < classes; j++) {
-        if (j != y && z[j] / temperature > top) {
-            top = z[j] / temperature;
-        }
+        rest = j != y && z[j] > rest ? z[j] : rest;
     }
-    double sum = 0.0;
+    double shift = fmax(own, (rest - top) / temperature);
     for (size_t j = 0; j < classes; j++) {
-        if (j != y) {
-            sum += exp(z[j] / temperature - top);
-        }
+        sum += j == y ? 0.0 : exp((z[j] - top) / temperature - shift);
     }
-    own = exp(own - top);
+    own = exp(own - shift);
     return own / (own + sum);
 }
 
