@@ -47,8 +47,7 @@ amun_status amun__svc_mis(amun_context *ctx, double *mis, const double *members,
                           const double *nonmembers, size_t n_each, const double *forget,
                           size_t n_forget);
 
-/* ---- the audit's handle (mia.c, references.c, audit.c)
- * -------------------------------------------- */
+/* ---- the audit's handle (mia.c, references.c, audit.c) --------------------------------------- */
 
 /* Where a row of signals came from. */
 typedef enum amun__ready {

@@ -175,8 +175,7 @@ const uint8_t *amun_mia_inclusion(const amun_mia *mia)
     return mia->included;
 }
 
-/* ---- signals of the references
- * ------------------------------------------------------------------- */
+/* ---- signals of the references --------------------------------------------------------------- */
 
 amun_status amun__mia_store(amun_mia *mia, int32_t number, const amun_tensor_view *logits,
                             amun__ready ready)
@@ -212,8 +211,7 @@ amun_status amun_mia_set_reference(amun_mia *mia, int32_t number, const amun_ten
     return amun__mia_store(mia, number, logits, AMUN__REFERENCE_GIVEN);
 }
 
-/* ---- logits of a model on the pool
- * --------------------------------------------------------------- */
+/* ---- logits of a model on the pool ----------------------------------------------------------- */
 
 amun_status amun__mia_check_model(const amun_mia *mia, const amun_model *model)
 {

@@ -44,8 +44,7 @@ static void job_clear(job *j)
     *j = (job){0};
 }
 
-/* ---- what binds a file to this call
- * ---------------------------------------------------------------- */
+/* ---- what binds a file to this call ---------------------------------------------------------- */
 
 static void hash_pool(amun_mia *mia)
 {
@@ -130,8 +129,7 @@ fail:
     return status;
 }
 
-/* ---- paths
- * ------------------------------------------------------------------------------------------- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 static amun_status make_path(job *j, char **out, const char *dir, const char *ending)
 {
@@ -149,8 +147,7 @@ static amun_status make_paths(job *j, const char *dir)
     return make_path(j, &j->logits, dir, ".logits.safetensors");
 }
 
-/* ---- training
- * ------------------------------------------------------------------------------------------ */
+/* ---- training -------------------------------------------------------------------------------- */
 
 /* Indices of one half of the pool that the inclusion matrix gives to the model. */
 static amun_status included_indices(const job *j, size_t first, size_t count, int64_t **out,
@@ -238,8 +235,7 @@ static amun_status load_weights(job *j)
     return amun_model_load_weights(j->model, j->weights);
 }
 
-/* ---- logits on the pool
- * ----------------------------------------------------------------------------------- */
+/* ---- logits on the pool ---------------------------------------------------------------------- */
 
 static amun_status hash_file(const char *path, uint64_t *hash)
 {
@@ -345,8 +341,7 @@ static amun_status fill_signals(job *j)
     return status;
 }
 
-/* ---- all of them
- * ------------------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 /* The rows that an earlier call trained stay only if this call would train the same. */
 static void keep_or_forget(job *j)

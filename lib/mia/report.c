@@ -24,8 +24,7 @@ struct amun_report {
     json_t *provenance; /* what callers added */
 };
 
-/* ---- the figures of a run
- * ------------------------------------------------------------------------- */
+/* ---- the figures of a run -------------------------------------------------------------------- */
 
 /* Everything that is averaged. `seconds` is the method's own and stands in for the audit's. */
 typedef struct figure {
@@ -115,8 +114,7 @@ static bool starts_method(const amun_report *report, size_t i)
     return true;
 }
 
-/* ---- creation and filling
- * --------------------------------------------------------------------------- */
+/* ---- creation and filling -------------------------------------------------------------------- */
 
 static void destroy_report(void *self)
 {
@@ -292,8 +290,7 @@ amun_status amun_report_get(const amun_report *report, const char *method, amun_
     return AMUN_OK;
 }
 
-/* ---- table
- * ------------------------------------------------------------------------------------------ */
+/* ---- table ----------------------------------------------------------------------------------- */
 
 enum { COLUMNS = 7, CELL = 96 };
 
@@ -384,8 +381,7 @@ amun_status amun_report_table(const amun_report *report, char *buf, size_t cap, 
     return AMUN_OK;
 }
 
-/* ---- JSON
- * --------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* JSON has no NaN: what could not be measured is null. */
 static int set_number(json_t *object, const char *name, double value)

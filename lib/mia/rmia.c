@@ -3,8 +3,7 @@
 
 #include "mia/audit.h"
 
-/* ---- which reference model trained on what
- * ------------------------------------------------------- */
+/* ---- which reference model trained on what --------------------------------------------------- */
 
 typedef struct ranked {
     double value;
@@ -74,8 +73,7 @@ amun_status amun_rmia_inclusion(uint8_t *included, size_t models, size_t n, uint
     return status;
 }
 
-/* ---- P(x): the reference mean
- * ---------------------------------------------------------------------- */
+/* ---- P(x): the reference mean ---------------------------------------------------------------- */
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -150,8 +148,7 @@ fail:
     return status;
 }
 
-/* ---- the score
- * --------------------------------------------------------------------------------------- */
+/* ---- the score ------------------------------------------------------------------------------- */
 
 /* How many of the ascending z satisfy r / z > gamma. Multiplied out, so that one monotone predicate
  * decides: for z > 0 it is gamma * z < r, for z < 0 the inequality turns, and z = 0 counts as the

@@ -111,8 +111,7 @@ static amun_status read_row(const amun_tensor_view *logits, const amun_tensor_vi
     return AMUN_OK;
 }
 
-/* ---- signals (AMUN, arXiv 2503.00917, appendix C; RMIA, arXiv 2312.03262, appendix B)
- * ------------- */
+/* ---- signals (AMUN, arXiv 2503.00917, appendix C; RMIA, arXiv 2312.03262, appendix B) -------- */
 
 static double max_of(const double *z, size_t classes)
 {
@@ -135,7 +134,8 @@ static double taylor(double v, int32_t degree)
 
 /* e^(u_y - m) / (e^(u_y - m) + sum over j != y of e^(u_j)) with u = z / T; m = 0 is the softmax.
  * Logits are shifted by the largest before the division, which keeps their differences exact, and
- * the exponents by the largest that is left, so that nothing overflows and the sum is at least 1. */
+ * the exponents by the largest that is left, so that nothing overflows and the sum is at least 1.
+ */
 static double soft_margin(const double *z, size_t classes, size_t y, double temperature,
                           double margin)
 {

@@ -58,7 +58,8 @@ typedef struct impl {
     float *bound_grads;
 } impl;
 
-/* ---- small helpers ----------------------------------------------------------------------------------- */
+/* ---- small helpers
+ * ----------------------------------------------------------------------------------- */
 
 static amun_status fail_dnnl(const impl *m, dnnl_status_t status, int32_t node, const char *what)
 {
@@ -124,7 +125,7 @@ static amun_status md_node(impl *m, int32_t *out, int32_t node, dnnl_format_tag_
 static amun_status is_plain(impl *m, bool *out, int32_t node, int32_t index)
 {
     const amun__node *n = &m->plan->graph->nodes[node];
-    int32_t other;
+    int32_t other = -1;
     AMUN__CHECK(md_node(m, &other, node, dnnl_nchw));
     *out = md_equal(m, index, other);
     if (*out || n->height != 1 || n->width != 1 || md_bytes(m, index) != md_bytes(m, other)) {
@@ -152,7 +153,8 @@ static amun_status new_slot(impl *m, amun__ref *out, int32_t index)
     return amun__code_slot(&m->code, out, md_bytes(m, index));
 }
 
-/* ---- emission ---------------------------------------------------------------------------------------- */
+/* ---- emission
+ * ---------------------------------------------------------------------------------------- */
 
 static amun_status emit(impl *m, amun__instr instr)
 {
@@ -171,8 +173,8 @@ static amun_status new_primitive(impl *m, primitive **out)
 {
     if (m->primitive_count == m->primitive_capacity) {
         int32_t capacity = m->primitive_capacity == 0 ? 64 : m->primitive_capacity * 2;
-        AMUN__CHECK(amun__realloc(m->plan->ctx, &m->primitives, (size_t)capacity,
-                                  sizeof *m->primitives));
+        AMUN__CHECK(
+            amun__realloc(m->plan->ctx, &m->primitives, (size_t)capacity, sizeof *m->primitives));
         m->primitive_capacity = capacity;
     }
     *out = &m->primitives[m->primitive_count];
@@ -234,8 +236,8 @@ static amun_status emit_reorder(impl *m, amun__ref dst, int32_t dst_md, amun__re
                                 int32_t src_md, int32_t node)
 {
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t created = dnnl_reorder_primitive_desc_create(
-        &pd, md(m, src_md), m->engine, md(m, dst_md), m->engine, m->attr);
+    dnnl_status_t created = dnnl_reorder_primitive_desc_create(&pd, md(m, src_md), m->engine,
+                                                               md(m, dst_md), m->engine, m->attr);
     if (created != dnnl_success) {
         return fail_dnnl(m, created, node, "reorder");
     }
@@ -288,7 +290,8 @@ static amun_status pack(impl *m, amun__ref *out, amun__ref plain, int32_t plain_
     return status;
 }
 
-/* ---- gradients of values -------------------------------------------------------------------------------- */
+/* ---- gradients of values
+ * -------------------------------------------------------------------------------- */
 
 /* Adds `diff` (in layout `index`) to the gradient of `node`. may_alias: nobody else will change or
  * read that memory, so it can become the gradient itself. */
@@ -326,7 +329,8 @@ static uint8_t only_for_input(const impl *m, int32_t node)
     return m->plan->mode == AMUN__MODE_TRAIN && !m->values[node].trainable;
 }
 
-/* ---- convolution and linear ------------------------------------------------------------------------------- */
+/* ---- convolution and linear
+ * ------------------------------------------------------------------------------- */
 
 /* The one place that chooses an algorithm. oneDNN's own choice: Winograd for stride-1 3x3 where
  * this version has it. */
@@ -630,10 +634,9 @@ static amun_status weighted_backward_head(impl *m, const amun__step *step)
 {
     const value *v = &m->values[step->value];
     if (step->relu) {
-        AMUN__CHECK(emit(m, (amun__instr){.kind = AMUN__INSTR_MASK,
-                                          .dst = v->diff,
-                                          .a = v->ref,
-                                          .n = v->floats}));
+        AMUN__CHECK(emit(
+            m,
+            (amun__instr){.kind = AMUN__INSTR_MASK, .dst = v->diff, .a = v->ref, .n = v->floats}));
     }
     return step->sum >= 0 ? contribute(m, step->sum, v->diff, v->md, true) : AMUN_OK;
 }
@@ -655,7 +658,9 @@ static amun_status conv_backward(impl *m, int32_t s)
     return AMUN_OK;
 }
 
-/* ---- linear ----------------------------------------------------------------------------------------------- */
+/* ---- linear
+ * -----------------------------------------------------------------------------------------------
+ */
 
 typedef struct linear_mds {
     int32_t src, dst, weights, any, bias;
@@ -796,7 +801,8 @@ static amun_status linear_backward(impl *m, int32_t s)
     return AMUN_OK;
 }
 
-/* ---- batch norm -------------------------------------------------------------------------------------------- */
+/* ---- batch norm
+ * -------------------------------------------------------------------------------------------- */
 
 static unsigned batchnorm_flags(const impl *m, const amun__step *step)
 {
@@ -864,14 +870,13 @@ static amun_status batchnorm_backward(impl *m, int32_t s)
     const amun__node *node = &graph->nodes[step->node];
     const value *v = &m->values[step->value];
     const saved *keep = &m->saved[s];
-    bool training = m->plan->mode == AMUN__MODE_TRAIN;
     dnnl_primitive_desc_t pd = NULL;
     int32_t stats_md;
-    amun__ref target, none = {0};
+    amun__ref target;
     amun_status status;
     shim_op op = {.engine = m->engine,
                   .attr = m->attr,
-                  .prop = training ? dnnl_backward : dnnl_backward_data,
+                  .prop = dnnl_backward, /* backward_data is missing for some layouts */
                   .src = md(m, keep->src_md),
                   .dst = md(m, v->md),
                   .eps = (float)node->eps,
@@ -882,27 +887,34 @@ static amun_status batchnorm_backward(impl *m, int32_t s)
         return fail_dnnl(m, created, step->node, "batch normalisation backward");
     }
     AMUN__TRY(md_add(m, &stats_md, 1, &node->channels, dnnl_x));
+    amun__ref diff_scale = amun__code_param(graph, node->weight, AMUN__SPACE_GRADS);
+    amun__ref diff_shift = amun__code_param(graph, node->bias, AMUN__SPACE_GRADS);
+    if (m->plan->mode != AMUN__MODE_TRAIN) { /* nobody reads them */
+        AMUN__TRY(new_slot(m, &diff_scale, stats_md));
+        AMUN__TRY(new_slot(m, &diff_shift, stats_md));
+    }
     AMUN__TRY(new_slot(m, &target, keep->src_md));
     const argument args[] = {
         {DNNL_ARG_SRC, keep->src_md, keep->src},
         {DNNL_ARG_MEAN, stats_md, keep->mean},
         {DNNL_ARG_VARIANCE, stats_md, keep->variance},
         {DNNL_ARG_SCALE, stats_md, amun__code_param(graph, node->weight, AMUN__SPACE_PARAMS)},
+        {DNNL_ARG_SHIFT, stats_md, amun__code_param(graph, node->bias, AMUN__SPACE_PARAMS)},
         {DNNL_ARG_WORKSPACE, keep->workspace_md, keep->workspace},
         {DNNL_ARG_DIFF_DST, v->md, v->diff},
         {DNNL_ARG_DIFF_SRC, keep->src_md, target},
-        {DNNL_ARG_DIFF_SCALE, stats_md,
-         training ? amun__code_param(graph, node->weight, AMUN__SPACE_GRADS) : none},
-        {DNNL_ARG_DIFF_SHIFT, stats_md,
-         training ? amun__code_param(graph, node->bias, AMUN__SPACE_GRADS) : none}};
-    AMUN__TRY(emit_primitive(m, pd, step->node, "batchnorm diff", args, 9));
+        {DNNL_ARG_DIFF_SCALE, stats_md, diff_scale},
+        {DNNL_ARG_DIFF_SHIFT, stats_md, diff_shift}};
+    AMUN__TRY(emit_primitive(m, pd, step->node, "batchnorm diff", args, 10));
     AMUN__TRY(contribute(m, step->inputs[0], target, keep->src_md, true));
 fail:
     dnnl_primitive_desc_destroy(pd);
     return status;
 }
 
-/* ---- pooling -------------------------------------------------------------------------------------------------- */
+/* ---- pooling
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static shim_op pool_op(const impl *m, const amun__step *step)
 {
@@ -974,7 +986,8 @@ fail:
     return status;
 }
 
-/* ---- elementwise and layout steps ----------------------------------------------------------------------------- */
+/* ---- elementwise and layout steps
+ * ----------------------------------------------------------------------------- */
 
 static amun_status add_forward(impl *m, const amun__step *step)
 {
@@ -1043,8 +1056,8 @@ static amun_status add_backward(impl *m, int32_t s)
     amun__ref diff = v->diff;
     int32_t index = v->md;
     if (step->relu) {
-        AMUN__CHECK(emit(m, (amun__instr){
-                                .kind = AMUN__INSTR_MASK, .dst = diff, .a = v->ref, .n = v->floats}));
+        AMUN__CHECK(emit(
+            m, (amun__instr){.kind = AMUN__INSTR_MASK, .dst = diff, .a = v->ref, .n = v->floats}));
     }
     if (step->factor != 1) {
         AMUN__CHECK(emit(m, (amun__instr){.kind = AMUN__INSTR_SCALE,
@@ -1064,10 +1077,9 @@ static amun_status relu_forward(impl *m, const amun__step *step)
     const value *src = &m->values[step->inputs[0]];
     amun__ref dst;
     AMUN__CHECK(new_slot(m, &dst, src->md));
-    AMUN__CHECK(emit(m, (amun__instr){.kind = AMUN__INSTR_RELU_TO,
-                                      .dst = dst,
-                                      .a = src->ref,
-                                      .n = src->floats}));
+    AMUN__CHECK(emit(
+        m,
+        (amun__instr){.kind = AMUN__INSTR_RELU_TO, .dst = dst, .a = src->ref, .n = src->floats}));
     return set_value(m, step->value, src->md, dst);
 }
 
@@ -1075,8 +1087,7 @@ static amun_status relu_backward(impl *m, const amun__step *step)
 {
     const value *v = &m->values[step->value];
     AMUN__CHECK(emit(
-        m,
-        (amun__instr){.kind = AMUN__INSTR_MASK, .dst = v->diff, .a = v->ref, .n = v->floats}));
+        m, (amun__instr){.kind = AMUN__INSTR_MASK, .dst = v->diff, .a = v->ref, .n = v->floats}));
     return contribute(m, step->inputs[0], v->diff, v->md, true);
 }
 
@@ -1207,7 +1218,8 @@ static amun_status concat_backward(impl *m, const amun__step *step)
     return AMUN_OK;
 }
 
-/* ---- the whole program ------------------------------------------------------------------------------------------ */
+/* ---- the whole program
+ * ------------------------------------------------------------------------------------------ */
 
 static amun_status step_forward(impl *m, int32_t s)
 {
@@ -1311,8 +1323,7 @@ static amun_status emit_backward(impl *m)
     AMUN__CHECK(new_slot(m, &m->diff_logits, plain_md));
     m->code.clock++;
     AMUN__CHECK(is_plain(m, &plain, last, m->values[last].md));
-    AMUN__CHECK(
-        contribute(m, last, m->diff_logits, plain ? m->values[last].md : plain_md, true));
+    AMUN__CHECK(contribute(m, last, m->diff_logits, plain ? m->values[last].md : plain_md, true));
     for (int32_t s = m->program.count - 1; s >= 0; s--) {
         AMUN__CHECK(step_backward(m, s));
         m->only_input = 0;
@@ -1329,9 +1340,9 @@ static void dump_list(const impl *m, const amun__list *list, const char *title)
     for (int32_t i = 0; i < list->count; i++) {
         const amun__instr *instr = &list->items[i];
         if (instr->kind == AMUN__INSTR_PRIMITIVE) {
-            amun__log(ctx, AMUN_LOG_INFO, "plan %s %d: %s", title, i, instr->label);
+            amun__log(ctx, AMUN__LOG_PLAN, "plan %s %d: %s", title, i, instr->label);
         } else {
-            amun__log(ctx, AMUN_LOG_INFO, "plan %s %d: %s %zu", title, i,
+            amun__log(ctx, AMUN__LOG_PLAN, "plan %s %d: %s %zu", title, i,
                       amun__instr_name(instr->kind), instr->n);
         }
     }
@@ -1341,20 +1352,13 @@ static void dump(const impl *m)
 {
     static const char *const modes[] = {"?", "infer", "attack", "train"};
     const amun__plan *plan = m->plan;
-    amun__log(plan->ctx, AMUN_LOG_INFO,
+    amun__log(plan->ctx, AMUN__LOG_PLAN,
               "plan: mode %s, batch %lld, arena %zu bytes, packed %zu bytes, scratch %zu bytes",
               modes[plan->mode], (long long)plan->batch, m->code.arena.bytes, m->code.fixed_bytes,
               m->scratch_bytes);
     dump_list(m, &m->code.pack, "pack");
     dump_list(m, &m->code.forward, "forward");
     dump_list(m, &m->code.backward, "backward");
-}
-
-static bool wants_dump(const amun__plan *plan)
-{
-    const char *topics = getenv("AMUN_LOG");
-    return amun__log_wants(plan->ctx, AMUN_LOG_INFO) ||
-           (topics != NULL && strstr(topics, "plan") != NULL);
 }
 
 static amun_status open_engine(impl *m)
@@ -1405,7 +1409,7 @@ static amun_status plan_create(amun__plan *plan)
     AMUN__CHECK(amun__code_fixed(&m->code, &m->scratch, m->scratch_bytes));
     AMUN__CHECK(amun__code_plan(&m->code));
     plan->bytes = m->code.arena.bytes + m->code.fixed_bytes;
-    if (wants_dump(plan)) {
+    if (amun__log_wants(plan->ctx, AMUN__LOG_PLAN)) {
         dump(m);
     }
     return AMUN_OK;
@@ -1447,7 +1451,9 @@ static void plan_destroy(amun__plan *plan)
     plan->impl = NULL;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------ */
+/* ---- running
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static amun_status bind_primitive(impl *m, primitive *p, bool grads)
 {
@@ -1536,8 +1542,8 @@ static amun_status bind_grads(impl *m, float *diff_params)
 {
     if (diff_params == NULL) { /* batch norm writes its gradients anyway */
         if (m->own_grads == NULL) {
-            AMUN__CHECK(amun__alloc(m->plan->ctx, &m->own_grads, m->plan->graph->trainable,
-                                    sizeof(float)));
+            AMUN__CHECK(
+                amun__alloc(m->plan->ctx, &m->own_grads, m->plan->graph->trainable, sizeof(float)));
         }
         diff_params = m->own_grads;
     }

@@ -55,8 +55,7 @@ amun_status amun__code_emit(amun__code *code, const amun__instr *instr)
     amun__list *list = code->target;
     if (list->count == list->capacity) {
         int32_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
-        AMUN__CHECK(
-            amun__realloc(code->ctx, &list->items, (size_t)capacity, sizeof *list->items));
+        AMUN__CHECK(amun__realloc(code->ctx, &list->items, (size_t)capacity, sizeof *list->items));
         list->capacity = capacity;
     }
     list->items[list->count++] = *instr;
@@ -101,13 +100,14 @@ void *amun__code_pointer(const amun__code *code, amun__ref ref)
 
 const char *amun__instr_name(amun__instr_kind kind)
 {
-    static const char *const names[] = {"?",       "primitive", "relu",      "relu", "mask",
-                                        "add",     "add",       "scale",     "copy", "strided",
+    static const char *const names[] = {"?",         "primitive", "relu",  "relu", "mask",
+                                        "add",       "add",       "scale", "copy", "strided",
                                         "normalise", "normalise", "fold"};
     return names[kind];
 }
 
-/* ---- execution ------------------------------------------------------------------------------------ */
+/* ---- execution
+ * ------------------------------------------------------------------------------------ */
 
 static void run_strided(const amun__instr *instr, float *dst, const float *a)
 {
@@ -132,7 +132,8 @@ static void run_normalise(const amun__instr *instr, const amun__node *node, int6
     }
 }
 
-/* W' = W * factor * scale / sqrt(var + eps), b' = factor * (shift + (b - mean) * scale / sqrt(var + eps)). */
+/* W' = W * factor * scale / sqrt(var + eps), b' = factor * (shift + (b - mean) * scale / sqrt(var +
+ * eps)). */
 static void run_fold(const amun__code *code, const amun_graph *graph, const amun__instr *instr)
 {
     const amun__node *node = &graph->nodes[instr->node];

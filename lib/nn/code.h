@@ -21,17 +21,17 @@ typedef struct amun__ref {
 
 typedef enum amun__instr_kind {
     AMUN__INSTR_PRIMITIVE = 1,
-    AMUN__INSTR_RELU,      /* dst = relu(dst) */
-    AMUN__INSTR_RELU_TO,   /* dst = relu(a) */
-    AMUN__INSTR_MASK,      /* dst *= a > 0 */
-    AMUN__INSTR_ADD,       /* dst += a */
-    AMUN__INSTR_ADD_TO,    /* dst = [relu] factor * (a + b) */
-    AMUN__INSTR_SCALE,     /* dst = factor * a */
-    AMUN__INSTR_COPY,      /* dst = a */
-    AMUN__INSTR_STRIDED,   /* rows of `n` floats from a to dst, each with its own row stride */
-    AMUN__INSTR_NORMALISE, /* dst = (a - mean) / std, plain layout */
+    AMUN__INSTR_RELU,        /* dst = relu(dst) */
+    AMUN__INSTR_RELU_TO,     /* dst = relu(a) */
+    AMUN__INSTR_MASK,        /* dst *= a > 0 */
+    AMUN__INSTR_ADD,         /* dst += a */
+    AMUN__INSTR_ADD_TO,      /* dst = [relu] factor * (a + b) */
+    AMUN__INSTR_SCALE,       /* dst = factor * a */
+    AMUN__INSTR_COPY,        /* dst = a */
+    AMUN__INSTR_STRIDED,     /* rows of `n` floats from a to dst, each with its own row stride */
+    AMUN__INSTR_NORMALISE,   /* dst = (a - mean) / std, plain layout */
     AMUN__INSTR_UNNORMALISE, /* dst = a / std: its gradient */
-    AMUN__INSTR_FOLD       /* weights (dst) and bias (b) of a convolution with batch norm and factor */
+    AMUN__INSTR_FOLD /* weights (dst) and bias (b) of a convolution with batch norm and factor */
 } amun__instr_kind;
 
 typedef struct amun__instr {
@@ -57,11 +57,11 @@ typedef struct amun__code {
     amun_context *ctx;
     amun__arena arena;
     size_t fixed_bytes;
-    amun__list pack;     /* when the weights changed */
+    amun__list pack; /* when the weights changed */
     amun__list forward;
     amun__list backward;
-    amun__list *target;  /* where emit() appends */
-    int32_t clock;       /* moment of the instruction being emitted */
+    amun__list *target;            /* where emit() appends */
+    int32_t clock;                 /* moment of the instruction being emitted */
     unsigned char *memory, *fixed; /* allocated at the first run */
     float *grads;
     const float *params;

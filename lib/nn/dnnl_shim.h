@@ -54,10 +54,12 @@ static void shim_pool_free(shim_pool *pool, amun_context *ctx)
 static dnnl_status_t shim_md_tag(dnnl_memory_desc_t *md, int ndims, const int64_t *dims,
                                  dnnl_format_tag_t tag)
 {
+    dnnl_dims_t full = {0}; /* the API's parameter has this length */
+    memcpy(full, dims, (size_t)ndims * sizeof *dims);
 #if DNNL_VERSION_MAJOR >= 3
-    return dnnl_memory_desc_create_with_tag(md, ndims, dims, dnnl_f32, tag);
+    return dnnl_memory_desc_create_with_tag(md, ndims, full, dnnl_f32, tag);
 #else
-    return dnnl_memory_desc_init_by_tag(md, ndims, dims, dnnl_f32, tag);
+    return dnnl_memory_desc_init_by_tag(md, ndims, full, dnnl_f32, tag);
 #endif
 }
 
@@ -163,9 +165,8 @@ static dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd, const
 static dnnl_status_t shim_linear_forward(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
-    return dnnl_inner_product_forward_primitive_desc_create(pd, op->engine, op->prop, op->src,
-                                                            op->weights, op->bias, op->dst,
-                                                            op->attr);
+    return dnnl_inner_product_forward_primitive_desc_create(
+        pd, op->engine, op->prop, op->src, op->weights, op->bias, op->dst, op->attr);
 #else
     dnnl_inner_product_desc_t desc;
     dnnl_status_t status = dnnl_inner_product_forward_desc_init(&desc, op->prop, op->src,
@@ -236,9 +237,8 @@ static dnnl_status_t shim_pool_forward(dnnl_primitive_desc_t *pd, const shim_op 
                                                       op->pad_l, op->pad_r, op->attr);
 #else
     dnnl_pooling_desc_t desc;
-    dnnl_status_t status =
-        dnnl_pooling_forward_desc_init(&desc, op->prop, op->alg, op->src, op->dst, op->strides,
-                                       op->kernel, op->pad_l, op->pad_r);
+    dnnl_status_t status = dnnl_pooling_forward_desc_init(
+        &desc, op->prop, op->alg, op->src, op->dst, op->strides, op->kernel, op->pad_l, op->pad_r);
     return status != dnnl_success ? status : shim_finish(pd, op, &desc);
 #endif
 }
@@ -246,9 +246,9 @@ static dnnl_status_t shim_pool_forward(dnnl_primitive_desc_t *pd, const shim_op 
 static dnnl_status_t shim_pool_backward(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
-    return dnnl_pooling_backward_primitive_desc_create(
-        pd, op->engine, op->alg, op->src, op->dst, op->strides, op->kernel, op->dilates, op->pad_l,
-        op->pad_r, op->hint, op->attr);
+    return dnnl_pooling_backward_primitive_desc_create(pd, op->engine, op->alg, op->src, op->dst,
+                                                       op->strides, op->kernel, op->dilates,
+                                                       op->pad_l, op->pad_r, op->hint, op->attr);
 #else
     dnnl_pooling_desc_t desc;
     dnnl_status_t status = dnnl_pooling_backward_desc_init(

@@ -32,7 +32,8 @@ void amun_graph_unref(amun_graph *graph)
     amun__object_unref(graph);
 }
 
-/* ---- appending ---------------------------------------------------------------------------------- */
+/* ---- appending ----------------------------------------------------------------------------------
+ */
 
 static amun_status check_extent(int64_t value, int64_t low, int64_t high, const char *what)
 {
@@ -43,13 +44,14 @@ static amun_status check_extent(int64_t value, int64_t low, int64_t high, const 
     return AMUN_OK;
 }
 
-/* A zeroed node at the end of the list, not counted yet: commit_node() makes it part of the graph. */
+/* A zeroed node at the end of the list, not counted yet: commit_node() makes it part of the graph.
+ */
 static amun_status new_node(amun_graph *graph, amun__node **out)
 {
     if (graph->node_count == graph->node_capacity) {
         int32_t capacity = graph->node_capacity == 0 ? 32 : graph->node_capacity * 2;
-        AMUN__CHECK(amun__realloc(graph->object.ctx, &graph->nodes, (size_t)capacity,
-                                  sizeof(amun__node)));
+        AMUN__CHECK(
+            amun__realloc(graph->object.ctx, &graph->nodes, (size_t)capacity, sizeof(amun__node)));
         graph->node_capacity = capacity;
     }
     amun__node *node = &graph->nodes[graph->node_count];
@@ -176,7 +178,8 @@ static amun_status add_param(amun_graph *graph, int32_t *index, const amun__node
     return AMUN_OK;
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------------ */
+/* ---- nodes
+ * ------------------------------------------------------------------------------------------ */
 
 amun_status amun_graph_create(amun_graph **graph, amun_context *ctx, int64_t channels,
                               int64_t height, int64_t width)
@@ -258,8 +261,9 @@ static amun_status window_extent(int64_t *out, int64_t in, int64_t kernel, int64
     int64_t reach = dilation * (kernel - 1) + 1;
     int64_t span = in + 2 * pad - reach;
     if (span < 0) {
-        return amun__fail(AMUN_ERROR_SHAPE, "%s: window of %lld does not fit into %lld with padding %lld",
-                          what, (long long)reach, (long long)in, (long long)pad);
+        return amun__fail(AMUN_ERROR_SHAPE,
+                          "%s: window of %lld does not fit into %lld with padding %lld", what,
+                          (long long)reach, (long long)in, (long long)pad);
     }
     *out = span / stride + 1;
     return AMUN_OK;
@@ -273,9 +277,10 @@ static amun_status fill_conv2d(amun_graph *graph, amun__node *node, const char *
     AMUN__CHECK(check_extent(opts->channels, 1, MAX_EXTENT, "channels"));
     int64_t in = node->channels;
     if (in % opts->groups != 0 || opts->channels % opts->groups != 0) {
-        return amun__fail(AMUN_ERROR_SHAPE,
-                          "%s: groups %lld must divide input channels %lld and output channels %lld",
-                          name, (long long)opts->groups, (long long)in, (long long)opts->channels);
+        return amun__fail(
+            AMUN_ERROR_SHAPE,
+            "%s: groups %lld must divide input channels %lld and output channels %lld", name,
+            (long long)opts->groups, (long long)in, (long long)opts->channels);
     }
     node->kernel[0] = opts->kernel_h;
     node->kernel[1] = opts->kernel_w;
@@ -415,8 +420,7 @@ amun_status amun_graph_add(amun_node *out, amun_graph *graph, amun_node a, amun_
     AMUN__CHECK(begin_node(out, graph, srcs, 2, &node));
     const amun__node *na = &graph->nodes[a], *nb = &graph->nodes[b];
     if (na->channels != nb->channels || na->height != nb->height || na->width != nb->width) {
-        return amun__fail(AMUN_ERROR_SHAPE,
-                          "add: [%lld, %lld, %lld] and [%lld, %lld, %lld] differ",
+        return amun__fail(AMUN_ERROR_SHAPE, "add: [%lld, %lld, %lld] and [%lld, %lld, %lld] differ",
                           (long long)na->channels, (long long)na->height, (long long)na->width,
                           (long long)nb->channels, (long long)nb->height, (long long)nb->width);
     }
@@ -580,7 +584,8 @@ amun_status amun_graph_normalise(amun_node *out, amun_graph *graph, amun_node sr
     return status;
 }
 
-/* ---- freezing ------------------------------------------------------------------------------------------ */
+/* ---- freezing
+ * ------------------------------------------------------------------------------------------ */
 
 /* A node that leads nowhere is a mistake in the network, and would have no gradient. */
 static amun_status check_used(const amun_graph *graph)
@@ -608,10 +613,10 @@ amun_status amun__graph_freeze(amun_graph *graph)
     }
     const amun__node *last = &graph->nodes[graph->node_count - 1];
     if (graph->node_count < 2 || last->height != 1 || last->width != 1 || last->channels < 2) {
-        return amun__fail(AMUN_ERROR_SHAPE,
-                          "the last node is [%lld, %lld, %lld], must be flat logits of at least 2 classes",
-                          (long long)last->channels, (long long)last->height,
-                          (long long)last->width);
+        return amun__fail(
+            AMUN_ERROR_SHAPE,
+            "the last node is [%lld, %lld, %lld], must be flat logits of at least 2 classes",
+            (long long)last->channels, (long long)last->height, (long long)last->width);
     }
     AMUN__CHECK(check_used(graph));
     size_t offset = 0;

@@ -25,15 +25,15 @@ typedef struct amun__node {
     amun__node_kind kind;
     int32_t inputs[AMUN__NODE_MAX_INPUTS];
     int32_t input_count;
-    char *name;                       /* NULL for nodes without parameters */
-    int64_t channels, height, width;  /* of the output; flat: height = width = 1 */
+    char *name;                                        /* NULL for nodes without parameters */
+    int64_t channels, height, width;                   /* of the output; flat: height = width = 1 */
     int64_t kernel[2], stride[2], pad[2], dilation[2]; /* h, w; dilation 1 = dense */
     int64_t groups;
-    double factor;                    /* SCALE */
-    double eps, momentum;             /* BATCHNORM */
-    double *mean, *std;               /* NORMALISE: one per channel */
-    /* Indices into graph->params, -1 where absent. Conv/linear: weight, bias. Batch norm: weight = scale,
-     * bias = shift, running_mean, running_var. */
+    double factor;        /* SCALE */
+    double eps, momentum; /* BATCHNORM */
+    double *mean, *std;   /* NORMALISE: one per channel */
+    /* Indices into graph->params, -1 where absent. Conv/linear: weight, bias. Batch norm: weight =
+     * scale, bias = shift, running_mean, running_var. */
     int32_t weight, bias, running_mean, running_var;
     int32_t tracked; /* batch norm: its place in model->tracked */
 } amun__node;
@@ -72,10 +72,12 @@ typedef struct amun__params {
     int64_t *tracked;
     uint64_t version; /* grows with each change */
 } amun__params;
-/* Fresh initial values: conv and linear U(-1/sqrt(fan_in), +), scale 1, shift 0, mean 0, var 1 (params.c). */
+/* Fresh initial values: conv and linear U(-1/sqrt(fan_in), +), scale 1, shift 0, mean 0, var 1
+ * (params.c). */
 void amun__params_init(amun__params *params, uint64_t seed);
 
-/* ---- plan and backend ---------------------------------------------------------------------------------- */
+/* ---- plan and backend
+ * ---------------------------------------------------------------------------------- */
 
 typedef struct amun__backend {
     const char *name;
@@ -84,14 +86,16 @@ typedef struct amun__backend {
     amun_status (*forward)(amun__plan *plan, const float *src, float *dst);
     amun_status (*backward)(amun__plan *plan, const float *diff_dst, float *diff_src,
                             float *diff_params);
-    /* Train mode, after forward: batch mean and biased variance of a batch-norm node, `channels` floats each. */
+    /* Train mode, after forward: batch mean and biased variance of a batch-norm node, `channels`
+     * floats each. */
     amun_status (*statistics)(amun__plan *plan, int32_t node, float *mean, float *variance);
     void (*destroy)(amun__plan *plan); /* also on a half-made impl */
 } amun__backend;
 
-extern const amun__backend amun__backend_ref;     /* float, plain C, node by node, no fusion */
-extern const amun__backend amun__backend_ref_f64; /* the same in double inside: the oracle's oracle */
-extern const amun__backend amun__backend_dnnl;    /* only in builds with oneDNN */
+extern const amun__backend amun__backend_ref; /* float, plain C, node by node, no fusion */
+extern const amun__backend
+    amun__backend_ref_f64;                     /* the same in double inside: the oracle's oracle */
+extern const amun__backend amun__backend_dnnl; /* only in builds with oneDNN */
 
 struct amun__plan {
     amun_context *ctx;

@@ -84,7 +84,8 @@ static void fuse(lowering *low, amun__step *step)
         step->factor = low->graph->nodes[next].factor;
         claim(low, step, next);
     }
-    bool takes_relu = weighted || step->kind == AMUN__NODE_ADD || step->kind == AMUN__NODE_BATCHNORM;
+    bool takes_relu =
+        weighted || step->kind == AMUN__NODE_ADD || step->kind == AMUN__NODE_BATCHNORM;
     if (takes_relu && consumer_is(low, step->value, AMUN__NODE_RELU, &next)) {
         step->relu = 1;
         claim(low, step, next);

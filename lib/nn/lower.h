@@ -10,10 +10,10 @@ typedef struct amun__step {
     int32_t node; /* the node that gives geometry and parameters */
     int32_t inputs[AMUN__NODE_MAX_INPUTS];
     int32_t input_count;
-    int32_t value;  /* what this step produces: dst = relu(op(inputs) * factor + sum) */
-    int32_t bn;     /* conv/linear: batch norm folded into the weights, or -1 */
-    double factor;  /* conv/linear: into the weights; add: of the sum */
-    int32_t sum;    /* conv/linear: value added before the ReLU, or -1 */
+    int32_t value;        /* what this step produces: dst = relu(op(inputs) * factor + sum) */
+    int32_t bn;           /* conv/linear: batch norm folded into the weights, or -1 */
+    double factor;        /* conv/linear: into the weights; add: of the sum */
+    int32_t sum;          /* conv/linear: value added before the ReLU, or -1 */
     int32_t sum_in_place; /* nobody needs `sum` afterwards: dst may take its memory */
     int32_t relu;
 } amun__step;
@@ -21,9 +21,9 @@ typedef struct amun__step {
 typedef struct amun__program {
     amun__step *steps;
     int32_t count;
-    int32_t *producer;  /* per node: the step that makes its value; -1: input or fused away */
-    int32_t *last_use;  /* per node: the last step that reads its value; -1: none */
-    int32_t *uses;      /* per node: number of steps that read its value */
+    int32_t *producer; /* per node: the step that makes its value; -1: input or fused away */
+    int32_t *last_use; /* per node: the last step that reads its value; -1: none */
+    int32_t *uses;     /* per node: number of steps that read its value */
 } amun__program;
 
 /* infer, attack: batch norm, constant factors, residual sums and ReLU go into the convolution;
@@ -32,7 +32,8 @@ amun_status amun__lower(amun__program *out, amun_context *ctx, const amun_graph 
                         amun__mode mode);
 void amun__lower_free(amun__program *program, amun_context *ctx);
 
-/* ---- arena ------------------------------------------------------------------------------------------ */
+/* ---- arena
+ * ------------------------------------------------------------------------------------------ */
 
 typedef struct amun__slot {
     size_t bytes, offset;
@@ -52,12 +53,13 @@ void amun__arena_extend(amun__arena *arena, int32_t index, int32_t first, int32_
 amun_status amun__arena_plan(amun__arena *arena, amun_context *ctx);
 void amun__arena_free(amun__arena *arena, amun_context *ctx);
 
-/* ---- elementwise kernels (kernels.c); arrays of n floats, any common layout ----------------------------- */
+/* ---- elementwise kernels (kernels.c); arrays of n floats, any common layout
+ * ----------------------------- */
 
-void amun__kernel_relu(float *x, size_t n);                               /* x = max(x, 0) */
+void amun__kernel_relu(float *x, size_t n); /* x = max(x, 0) */
 void amun__kernel_relu_to(float *dst, const float *src, size_t n);
-void amun__kernel_mask(float *diff, const float *dst, size_t n);          /* diff *= dst > 0 */
-void amun__kernel_add(float *dst, const float *src, size_t n);            /* dst += src */
+void amun__kernel_mask(float *diff, const float *dst, size_t n); /* diff *= dst > 0 */
+void amun__kernel_add(float *dst, const float *src, size_t n);   /* dst += src */
 /* dst = factor * (a + b), then ReLU if asked. dst may be a or b. */
 void amun__kernel_add_to(float *dst, const float *a, const float *b, double factor, int32_t relu,
                          size_t n);

@@ -21,7 +21,8 @@ struct amun_model {
     amun__plan *idle;
 };
 
-/* ---- life ------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------ */
 
 static void model_destroy(void *self)
 {
@@ -48,8 +49,7 @@ static amun_status model_make(amun_model **out, amun_context *ctx, amun_graph *g
     amun_model *model = NULL;
     amun_status status;
     AMUN__TRY(amun__graph_freeze(graph));
-    AMUN__TRY(
-        amun__object_create(&model, ctx, AMUN__TAG_MODEL, sizeof(amun_model), model_destroy));
+    AMUN__TRY(amun__object_create(&model, ctx, AMUN__TAG_MODEL, sizeof(amun_model), model_destroy));
     if (pthread_mutex_init(&model->lock, NULL) != 0) {
         AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "no memory for a lock");
     }
@@ -59,8 +59,8 @@ static amun_status model_make(amun_model **out, amun_context *ctx, amun_graph *g
     model->params.graph = graph;
     AMUN__TRY(amun__strdup(ctx, &model->arch, arch));
     AMUN__TRY(amun__calloc(ctx, &model->params.values, graph->total, sizeof(float)));
-    AMUN__TRY(amun__calloc(ctx, &model->params.tracked, (size_t)graph->tracked_count,
-                           sizeof(int64_t)));
+    AMUN__TRY(
+        amun__calloc(ctx, &model->params.tracked, (size_t)graph->tracked_count, sizeof(int64_t)));
     *out = model;
     return AMUN_OK;
 fail:
@@ -157,8 +157,8 @@ amun_status amun_model_clone(amun_model **model, const amun_model *source)
     *model = NULL;
     AMUN__CHECK(amun__object_check(source, AMUN__TAG_MODEL, "source"));
     AMUN__CHECK(amun__model_begin_read(source));
-    amun_status status = model_make(model, source->object.ctx, source->graph, source->arch,
-                                    &source->shape);
+    amun_status status =
+        model_make(model, source->object.ctx, source->graph, source->arch, &source->shape);
     if (status == AMUN_OK) {
         amun__params *params = &(*model)->params;
         memcpy(params->values, source->params.values, source->graph->total * sizeof(float));
@@ -180,7 +180,8 @@ void amun_model_unref(amun_model *model)
     amun__object_unref(model);
 }
 
-/* ---- who may use it ---------------------------------------------------------------------------------- */
+/* ---- who may use it
+ * ---------------------------------------------------------------------------------- */
 
 /* The counter is bookkeeping, not state that a const caller could observe. */
 static _Atomic int32_t *users_of(const amun_model *model)
@@ -209,8 +210,9 @@ amun_status amun__model_begin_write(amun_model *model)
 {
     int32_t none = 0;
     if (!atomic_compare_exchange_strong(&model->users, &none, -1)) {
-        return amun__fail(AMUN_ERROR_BUSY, none > 0 ? "%d other calls are using this model"
-                                                    : "another call is changing this model (%d)",
+        return amun__fail(AMUN_ERROR_BUSY,
+                          none > 0 ? "%d other calls are using this model"
+                                   : "another call is changing this model (%d)",
                           none);
     }
     return AMUN_OK;
@@ -221,7 +223,8 @@ void amun__model_end_write(amun_model *model)
     atomic_store(&model->users, 0);
 }
 
-/* ---- plans --------------------------------------------------------------------------------------------- */
+/* ---- plans
+ * --------------------------------------------------------------------------------------------- */
 
 amun_status amun__model_lease(const amun_model *model, int64_t batch, amun__mode mode,
                               amun__plan **out)
@@ -305,8 +308,8 @@ amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, i
     amun__threads threads;
     amun__plan *plan = NULL;
     AMUN__CHECK(amun__threads_begin(model->object.ctx, &threads));
-    amun_status status = amun__plan_create(&plan, model->object.ctx, &model->params, batch,
-                                           (amun__mode)mode, NULL);
+    amun_status status =
+        amun__plan_create(&plan, model->object.ctx, &model->params, batch, (amun__mode)mode, NULL);
     if (status == AMUN_OK) {
         *bytes = plan->bytes; /* planned; memory is only taken at the first run */
     }
@@ -315,7 +318,8 @@ amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, i
     return status;
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------- */
+/* ---- values
+ * ---------------------------------------------------------------------------------------------- */
 
 void amun__model_values_get(const amun_model *model, amun__model_values *out)
 {
@@ -474,7 +478,9 @@ amun_status amun_model_set_tensor(amun_model *model, const char *name, const flo
     return AMUN_OK;
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------- */
+/* ---- files
+ * -------------------------------------------------------------------------------------------------
+ */
 
 amun_status amun_model_load(amun_model **model, amun_context *ctx, const char *path)
 {
@@ -527,7 +533,8 @@ amun_status amun_model_save(const amun_model *model, const char *path)
     return status;
 }
 
-/* ---- prediction ---------------------------------------------------------------------------------------------- */
+/* ---- prediction
+ * ---------------------------------------------------------------------------------------------- */
 
 amun_status amun__model_logits(const amun_model *model, amun__plan *plan, const float *images,
                                size_t n, float *logits)
@@ -560,11 +567,12 @@ static amun_status check_images(const amun_model *model, const amun_tensor_view 
     AMUN__CHECK(amun__view_check(images, "images", NULL));
     if (images->ndim != 4 || images->shape[1] != s->channels || images->shape[2] != s->height ||
         images->shape[3] != s->width) {
-        return amun__fail(AMUN_ERROR_SHAPE,
-                          "images: expected [n, %lld, %lld, %lld], got %d axes of [%lld, %lld, %lld, %lld]",
-                          (long long)s->channels, (long long)s->height, (long long)s->width,
-                          images->ndim, (long long)images->shape[0], (long long)images->shape[1],
-                          (long long)images->shape[2], (long long)images->shape[3]);
+        return amun__fail(
+            AMUN_ERROR_SHAPE,
+            "images: expected [n, %lld, %lld, %lld], got %d axes of [%lld, %lld, %lld, %lld]",
+            (long long)s->channels, (long long)s->height, (long long)s->width, images->ndim,
+            (long long)images->shape[0], (long long)images->shape[1], (long long)images->shape[2],
+            (long long)images->shape[3]);
     }
     if (images->dtype != AMUN_DTYPE_F32 && images->dtype != AMUN_DTYPE_U8) {
         return amun__fail(AMUN_ERROR_UNSUPPORTED, "images: dtype %d, must be F32 or U8",
@@ -583,7 +591,8 @@ static amun_status check_logits(const amun_model *model, const amun_tensor_view 
     AMUN__CHECK(amun__view_check(logits, "logits", NULL));
     if (logits->ndim != 2 || logits->shape[0] != images->shape[0] ||
         logits->shape[1] != model->shape.classes) {
-        return amun__fail(AMUN_ERROR_SHAPE, "logits: expected [%lld, %lld], got %d axes of [%lld, %lld]",
+        return amun__fail(AMUN_ERROR_SHAPE,
+                          "logits: expected [%lld, %lld], got %d axes of [%lld, %lld]",
                           (long long)images->shape[0], (long long)model->shape.classes,
                           logits->ndim, (long long)logits->shape[0], (long long)logits->shape[1]);
     }
