@@ -85,7 +85,7 @@ static double params_error(const net *n, const float *a, const float *b)
         for (size_t k = 0; k < p->count && p->trainable; k++) {
             double gap = fabs((double)a[p->offset + k] - (double)b[p->offset + k]);
             gap = isfinite(a[p->offset + k]) ? gap : INFINITY;
-            worst = fmax(worst, gap / fmax(fmax(top, 1e-2 * all), 1e-6));
+            worst = fmax(worst, gap / fmax(top < 1e-6 * all ? all : top, 1e-6));
         }
     }
     return worst;
@@ -361,10 +361,6 @@ START_TEST(test_several_readers)
     a = net_relu(&n, conv_bn(&n, 0, "a", conv16));
     b = net_add(&n, net_conv(&n, a, "b", conv16), net_conv(&n, a, "c", bias16));
     compare_all(&n, net_add(&n, b, net_relu(&n, net_scale(&n, a, 3))), "three readers");
-    net_begin(&n, 3, 6, 6); /* a branch that nothing reads */
-    a = net_relu(&n, conv_bn(&n, 0, "a", conv16));
-    (void)net_conv(&n, a, "dead", conv16);
-    compare_all(&n, net_pool(&n, a, false, 2, 2, 0), "dead branch");
     net_begin(&n, 3, 6, 6); /* flat values with two readers */
     amun_node f = net_linear(&n, net_flatten(&n, 0), "f", 16, 1);
     compare_all(&n, net_add(&n, net_relu(&n, f), net_linear(&n, f, "g", 16, 0)), "flat sum");
