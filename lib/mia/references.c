@@ -71,24 +71,26 @@ static json_t *hash_text(uint64_t hash)
     return json_string(text);
 }
 
-/* Everything that decides the weights: options (less where and how often checkpoints are written),
- * data, inclusion matrix and architecture. Flat, so that a difference has one name. */
+/* Everything that decides the weights: inclusion matrix, architecture, data, and options less where
+ * and how often checkpoints are written. Flat, so that a difference has one name; the coarse ones
+ * first, so that it is the telling one. */
 static amun_status make_binding(job *j)
 {
     const amun_mia *mia = j->mia;
-    AMUN__CHECK(amun__json_options(&j->binding, &amun__train_options_table, &j->options));
-    json_object_del(j->binding, "checkpoint");
-    json_object_del(j->binding, "checkpoint_every");
-    json_t *rest =
-        json_pack("{s:i, s:i, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "number", (int)j->number,
-                  "references", (int)mia->options.references, "inclusion_seed",
-                  (json_int_t)(uint32_t)mia->options.seed, "arch", amun_model_arch(j->model),
-                  "parameters", (json_int_t)amun_model_parameters(j->model), "classes",
-                  (json_int_t)amun_model_classes(j->model), "train_count", (json_int_t)mia->n_train,
-                  "test_count", (json_int_t)mia->n_test, "train_hash", hash_text(mia->hashes[0]),
-                  "test_hash", hash_text(mia->hashes[1]));
-    int failed = rest == NULL ? -1 : json_object_update(j->binding, rest);
-    json_decref(rest);
+    json_t *options = NULL;
+    AMUN__CHECK(amun__json_options(&options, &amun__train_options_table, &j->options));
+    json_object_del(options, "checkpoint");
+    json_object_del(options, "checkpoint_every");
+    j->binding = json_pack(
+        "{s:i, s:i, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "number", (int)j->number,
+        "references", (int)mia->options.references, "inclusion_seed",
+        (json_int_t)(uint32_t)mia->options.seed, "arch", amun_model_arch(j->model), "parameters",
+        (json_int_t)amun_model_parameters(j->model), "classes",
+        (json_int_t)amun_model_classes(j->model), "train_count", (json_int_t)mia->n_train,
+        "test_count", (json_int_t)mia->n_test, "train_hash", hash_text(mia->hashes[0]),
+        "test_hash", hash_text(mia->hashes[1]));
+    int failed = j->binding == NULL ? -1 : json_object_update(j->binding, options);
+    json_decref(options);
     if (failed) {
         return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "no memory for JSON");
     }

@@ -332,12 +332,20 @@ static uint8_t only_for_input(const impl *m, int32_t node)
 /* ---- convolution and linear
  * ------------------------------------------------------------------------------- */
 
+/* Below this many input channels a source stays plain, and Winograd would mostly transform padding. */
+#define FEW_CHANNELS 8
+
+static int64_t input_channels(const impl *m, const amun__node *node)
+{
+    return m->plan->graph->nodes[node->inputs[0]].channels;
+}
+
 /* The one place that chooses an algorithm. oneDNN's own choice: Winograd for stride-1 3x3 where
  * this version has it. */
-static dnnl_alg_kind_t choose_algorithm(const amun__node *node)
+static dnnl_alg_kind_t choose_algorithm(const impl *m, const amun__node *node)
 {
-    (void)node;
-    return dnnl_convolution_auto;
+    return input_channels(m, node) < FEW_CHANNELS ? dnnl_convolution_direct
+                                                  : dnnl_convolution_auto;
 }
 
 static void set_geometry(shim_op *op, const amun__node *node)
@@ -353,10 +361,10 @@ static void set_geometry(shim_op *op, const amun__node *node)
 typedef dnnl_status_t (*conv_create)(dnnl_primitive_desc_t *pd, const shim_op *op);
 
 /* The chosen algorithm, or the direct one where that does not exist for these layouts. */
-static dnnl_status_t create_conv(dnnl_primitive_desc_t *pd, conv_create create, shim_op *op,
-                                 const amun__node *node)
+static dnnl_status_t create_conv(const impl *m, dnnl_primitive_desc_t *pd, conv_create create,
+                                 shim_op *op, const amun__node *node)
 {
-    op->alg = choose_algorithm(node);
+    op->alg = choose_algorithm(m, node);
     dnnl_status_t status = create(pd, op);
     if (status != dnnl_success) {
         op->alg = dnnl_convolution_direct;
@@ -463,11 +471,10 @@ static amun_status conv_descriptors(impl *m, const amun__step *step, shim_op *op
 {
     const amun__node *node = &m->plan->graph->nodes[step->node];
     const value *src = &m->values[step->inputs[0]];
-    const amun__node *in = &m->plan->graph->nodes[step->inputs[0]];
     bool plain;
     AMUN__CHECK(is_plain(m, &plain, step->inputs[0], src->md));
     *src_md = src->md;
-    if (plain && in->channels >= 8) {
+    if (plain && input_channels(m, node) >= FEW_CHANNELS) {
         AMUN__CHECK(md_node(m, src_md, step->inputs[0], dnnl_format_tag_any));
     }
     if (step->sum_in_place) {
@@ -503,7 +510,7 @@ static amun_status conv_forward(impl *m, int32_t s)
     op.weights = md(m, weights_md);
     op.bias = bias.space != AMUN__SPACE_NONE ? md(m, bias_md) : NULL;
     op.dst = md(m, dst_md);
-    dnnl_status_t created = create_conv(&keep->forward, shim_conv_forward, &op, node);
+    dnnl_status_t created = create_conv(m, &keep->forward, shim_conv_forward, &op, node);
     if (created != dnnl_success) {
         status = fail_dnnl(m, created, step->node, "convolution forward");
         goto fail;
@@ -571,7 +578,7 @@ static amun_status conv_backward_weights(impl *m, int32_t s, shim_op op)
     op.weights = md(m, any);
     op.bias = node->bias >= 0 ? md(m, bias_md) : NULL;
     op.dst = md(m, v->md);
-    dnnl_status_t created = create_conv(&pd, shim_conv_backward_weights, &op, node);
+    dnnl_status_t created = create_conv(m, &pd, shim_conv_backward_weights, &op, node);
     if (created != dnnl_success) {
         status = fail_dnnl(m, created, step->node, "convolution backward by weights");
         goto fail;
@@ -601,27 +608,31 @@ static amun_status conv_backward_data(impl *m, int32_t s, shim_op op)
     const value *v = &m->values[step->value];
     const saved *keep = &m->saved[s];
     dnnl_primitive_desc_t pd = NULL;
-    int32_t any, weights_md;
+    int32_t any, weights_md, diff_md = keep->src_md;
     amun__ref packed, target;
     amun_status status;
     AMUN__TRY(conv_weights_md(m, &any, node, dnnl_format_tag_any, dnnl_format_tag_any));
-    op.src = md(m, keep->src_md);
+    if (input_channels(m, node) < FEW_CHANNELS) { /* plain has no fast code on the way back */
+        AMUN__TRY(md_node(m, &diff_md, step->inputs[0], dnnl_format_tag_any));
+    }
+    op.src = md(m, diff_md);
     op.weights = md(m, any);
     op.bias = NULL;
     op.dst = md(m, v->md);
-    dnnl_status_t created = create_conv(&pd, shim_conv_backward_data, &op, node);
+    dnnl_status_t created = create_conv(m, &pd, shim_conv_backward_data, &op, node);
     if (created != dnnl_success) {
         status = fail_dnnl(m, created, step->node, "convolution backward by data");
         goto fail;
     }
+    AMUN__TRY(md_query(m, &diff_md, pd, dnnl_query_diff_src_md));
     AMUN__TRY(md_query(m, &weights_md, pd, dnnl_query_weights_md));
     AMUN__TRY(pack(m, &packed, keep->weights, keep->weights_md, weights_md, step->node));
-    AMUN__TRY(new_slot(m, &target, keep->src_md));
+    AMUN__TRY(new_slot(m, &target, diff_md));
     const argument args[] = {{DNNL_ARG_DIFF_DST, v->md, v->diff},
                              {DNNL_ARG_WEIGHTS, weights_md, packed},
-                             {DNNL_ARG_DIFF_SRC, keep->src_md, target}};
+                             {DNNL_ARG_DIFF_SRC, diff_md, target}};
     AMUN__TRY(emit_primitive(m, pd, step->node, "conv diff_src", args, 3));
-    AMUN__TRY(contribute(m, step->inputs[0], target, keep->src_md, true));
+    AMUN__TRY(contribute(m, step->inputs[0], target, diff_md, true));
 fail:
     if (pd != NULL) {
         dnnl_primitive_desc_destroy(pd);

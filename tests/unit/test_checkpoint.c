@@ -1,6 +1,7 @@
 /* test_checkpoint.c - runs that are interrupted, cancelled and killed end with the bytes of a run
  * that was not; a checkpoint of anything else is refused, and so is a damaged one. */
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/stat.h>
@@ -217,6 +218,20 @@ static int epoch_of(fixture *f)
     return epoch;
 }
 
+/* A write that was killed leaves its temporary file. */
+static void remove_leftovers(const char *path)
+{
+    char pattern[4200];
+    snprintf(pattern, sizeof pattern, "%s.*.tmp", path);
+    glob_t found;
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            remove(found.gl_pathv[i]);
+        }
+    }
+    globfree(&found);
+}
+
 START_TEST(killed)
 {
     fixture f;
@@ -246,6 +261,7 @@ START_TEST(killed)
     amun__file_unmap(&mapping);
     free(expected.bytes);
     remove(out);
+    remove_leftovers(f.path);
     teardown(&f);
 }
 END_TEST
