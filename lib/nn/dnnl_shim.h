@@ -1,6 +1,6 @@
-/* dnnl_shim.h - one set of calls for the C APIs of oneDNN v2 and v3. Included by backend_dnnl.c
- * alone, after oneDNN's own header. Memory descriptors live in a pool and are named by number, so
- * that v2's structs and v3's owned pointers look the same. */
+/* dnnl_shim.h - one set of calls for the C APIs of oneDNN v2 and v3. Included by
+ * dnnl_impl.h alone, after oneDNN's own header. Memory descriptors live in a pool and are named by
+ * number, so that v2's structs and v3's owned pointers look the same. */
 #ifndef AMUN__DNNL_SHIM_H
 #define AMUN__DNNL_SHIM_H
 
@@ -17,7 +17,7 @@ typedef struct shim_pool {
     int32_t count, capacity;
 } shim_pool;
 
-static shim_cmd shim_md(const shim_pool *pool, int32_t md)
+static inline shim_cmd shim_md(const shim_pool *pool, int32_t md)
 {
     if (md < 0) {
         return NULL;
@@ -29,7 +29,7 @@ static shim_cmd shim_md(const shim_pool *pool, int32_t md)
 #endif
 }
 
-static amun_status shim_pool_grow(shim_pool *pool, amun_context *ctx)
+static inline amun_status shim_pool_grow(shim_pool *pool, amun_context *ctx)
 {
     if (pool->count < pool->capacity) {
         return AMUN_OK;
@@ -40,7 +40,7 @@ static amun_status shim_pool_grow(shim_pool *pool, amun_context *ctx)
     return AMUN_OK;
 }
 
-static void shim_pool_free(shim_pool *pool, amun_context *ctx)
+static inline void shim_pool_free(shim_pool *pool, amun_context *ctx)
 {
 #if DNNL_VERSION_MAJOR >= 3
     for (int32_t i = 0; i < pool->count; i++) {
@@ -51,8 +51,8 @@ static void shim_pool_free(shim_pool *pool, amun_context *ctx)
     memset(pool, 0, sizeof *pool);
 }
 
-static dnnl_status_t shim_md_tag(dnnl_memory_desc_t *md, int ndims, const int64_t *dims,
-                                 dnnl_format_tag_t tag)
+static inline dnnl_status_t shim_md_tag(dnnl_memory_desc_t *md, int ndims, const int64_t *dims,
+                                        dnnl_format_tag_t tag)
 {
     dnnl_dims_t full = {0}; /* the API's parameter has this length */
     memcpy(full, dims, (size_t)ndims * sizeof *dims);
@@ -63,7 +63,7 @@ static dnnl_status_t shim_md_tag(dnnl_memory_desc_t *md, int ndims, const int64_
 #endif
 }
 
-static dnnl_status_t shim_md_clone(dnnl_memory_desc_t *md, shim_cmd source)
+static inline dnnl_status_t shim_md_clone(dnnl_memory_desc_t *md, shim_cmd source)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_memory_desc_clone(md, source);
@@ -73,12 +73,12 @@ static dnnl_status_t shim_md_clone(dnnl_memory_desc_t *md, shim_cmd source)
 #endif
 }
 
-static shim_cmd shim_query_md(const_dnnl_primitive_desc_t pd, dnnl_query_t what)
+static inline shim_cmd shim_query_md(const_dnnl_primitive_desc_t pd, dnnl_query_t what)
 {
     return dnnl_primitive_desc_query_md(pd, what, 0);
 }
 
-static dnnl_status_t shim_append_relu(dnnl_post_ops_t ops)
+static inline dnnl_status_t shim_append_relu(dnnl_post_ops_t ops)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, 0.0f, 0.0f);
@@ -87,7 +87,7 @@ static dnnl_status_t shim_append_relu(dnnl_post_ops_t ops)
 #endif
 }
 
-static dnnl_status_t shim_append_sum(dnnl_post_ops_t ops)
+static inline dnnl_status_t shim_append_sum(dnnl_post_ops_t ops)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef);
@@ -111,13 +111,14 @@ typedef struct shim_op {
 } shim_op;
 
 #if DNNL_VERSION_MAJOR < 3
-static dnnl_status_t shim_finish(dnnl_primitive_desc_t *pd, const shim_op *op, const void *desc)
+static inline dnnl_status_t shim_finish(dnnl_primitive_desc_t *pd, const shim_op *op,
+                                        const void *desc)
 {
     return dnnl_primitive_desc_create(pd, desc, op->attr, op->engine, op->hint);
 }
 #endif
 
-static dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_convolution_forward_primitive_desc_create(
@@ -132,7 +133,7 @@ static dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, const shim_op 
 #endif
 }
 
-static dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_convolution_backward_data_primitive_desc_create(
@@ -147,7 +148,7 @@ static dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, const sh
 #endif
 }
 
-static dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_convolution_backward_weights_primitive_desc_create(
@@ -162,7 +163,7 @@ static dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd, const
 #endif
 }
 
-static dnnl_status_t shim_linear_forward(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_linear_forward(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_inner_product_forward_primitive_desc_create(
@@ -175,7 +176,7 @@ static dnnl_status_t shim_linear_forward(dnnl_primitive_desc_t *pd, const shim_o
 #endif
 }
 
-static dnnl_status_t shim_linear_backward_data(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_linear_backward_data(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_inner_product_backward_data_primitive_desc_create(
@@ -188,7 +189,8 @@ static dnnl_status_t shim_linear_backward_data(dnnl_primitive_desc_t *pd, const 
 #endif
 }
 
-static dnnl_status_t shim_linear_backward_weights(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_linear_backward_weights(dnnl_primitive_desc_t *pd,
+                                                         const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_inner_product_backward_weights_primitive_desc_create(
@@ -201,7 +203,7 @@ static dnnl_status_t shim_linear_backward_weights(dnnl_primitive_desc_t *pd, con
 #endif
 }
 
-static dnnl_status_t shim_batchnorm_forward(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_batchnorm_forward(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_batch_normalization_forward_primitive_desc_create(
@@ -215,7 +217,7 @@ static dnnl_status_t shim_batchnorm_forward(dnnl_primitive_desc_t *pd, const shi
 }
 
 /* dst: descriptor of both gradients. */
-static dnnl_status_t shim_batchnorm_backward(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_batchnorm_backward(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_batch_normalization_backward_primitive_desc_create(
@@ -229,7 +231,7 @@ static dnnl_status_t shim_batchnorm_backward(dnnl_primitive_desc_t *pd, const sh
 #endif
 }
 
-static dnnl_status_t shim_pool_forward(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_pool_forward(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_pooling_forward_primitive_desc_create(pd, op->engine, op->prop, op->alg, op->src,
@@ -243,7 +245,7 @@ static dnnl_status_t shim_pool_forward(dnnl_primitive_desc_t *pd, const shim_op 
 #endif
 }
 
-static dnnl_status_t shim_pool_backward(dnnl_primitive_desc_t *pd, const shim_op *op)
+static inline dnnl_status_t shim_pool_backward(dnnl_primitive_desc_t *pd, const shim_op *op)
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_pooling_backward_primitive_desc_create(pd, op->engine, op->alg, op->src, op->dst,

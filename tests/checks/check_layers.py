@@ -16,8 +16,8 @@ PUBLIC_SYSTEM = {"stddef.h", "stdint.h"}
 
 # (pattern of the header, files that may include it, name)
 KEEPERS = [
-    (r"(oneapi/)?dnnl.*", {"lib/nn/backend_dnnl.c", "lib/nn/dnnl_shim.h"}, "oneDNN"),
-    (r"nn/dnnl_shim\.h", {"lib/nn/backend_dnnl.c"}, "the oneDNN shim"),
+    (r"(oneapi/)?dnnl.*", {"lib/nn/dnnl_impl.h", "lib/nn/dnnl_shim.h"}, "oneDNN"),
+    (r"nn/dnnl_shim\.h", {"lib/nn/dnnl_impl.h"}, "the oneDNN shim"),
     (r"(libsvm/)?svm\.h", {"lib/mia/svc.c"}, "libsvm"),
     (r"(openblas/)?(f77blas|cblas|lapacke?|openblas_config).*\.h", {"lib/core/linalg.c"}, "BLAS"),
     (r"omp\.h", {"lib/core/threads.c"}, "OpenMP's functions"),

@@ -1,0 +1,249 @@
+/* dnnl_conv.c - convolution steps: algorithm, layouts, forward and both backward directions. */
+#ifdef AMUN_WITH_DNNL
+
+#include "nn/dnnl_impl.h"
+
+/* ---- convolution and linear
+ * ------------------------------------------------------------------------------- */
+
+/* Below this many input channels a source stays plain, and Winograd would mostly transform padding.
+ */
+#define FEW_CHANNELS 8
+
+static int64_t input_channels(const amun__dnnl_plan *m, const amun__node *node)
+{
+    return m->plan->graph->nodes[node->inputs[0]].channels;
+}
+
+/* The one place that chooses an algorithm. oneDNN's own choice: Winograd for stride-1 3x3 where
+ * this version has it. */
+static dnnl_alg_kind_t choose_algorithm(const amun__dnnl_plan *m, const amun__node *node)
+{
+    return input_channels(m, node) < FEW_CHANNELS ? dnnl_convolution_direct : dnnl_convolution_auto;
+}
+
+typedef dnnl_status_t (*conv_create)(dnnl_primitive_desc_t *pd, const shim_op *op);
+
+/* The chosen algorithm, or the direct one where that does not exist for these layouts. */
+static dnnl_status_t create_conv(const amun__dnnl_plan *m, dnnl_primitive_desc_t *pd,
+                                 conv_create create, shim_op *op, const amun__node *node)
+{
+    op->alg = choose_algorithm(m, node);
+    dnnl_status_t status = create(pd, op);
+    if (status != dnnl_success) {
+        op->alg = dnnl_convolution_direct;
+        status = create(pd, op);
+    }
+    return status;
+}
+
+static amun_status conv_weights_md(amun__dnnl_plan *m, int32_t *out, const amun__node *node,
+                                   dnnl_format_tag_t grouped, dnnl_format_tag_t dense)
+{
+    const int64_t *s = m->plan->graph->params[node->weight].shape;
+    const int64_t g = node->groups;
+    const int64_t dims[5] = {g, s[0] / g, s[1], s[2], s[3]};
+    return g > 1 ? amun__dnnl_md_add(m, out, 5, dims, grouped)
+                 : amun__dnnl_md_add(m, out, 4, dims + 1, dense);
+}
+
+static amun_status make_attr(amun__dnnl_plan *m, dnnl_primitive_attr_t *attr, bool sum, bool relu)
+{
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t status = dnnl_primitive_attr_clone(attr, m->attr);
+    if (status == dnnl_success) {
+        status = dnnl_post_ops_create(&ops);
+    }
+    if (status == dnnl_success && sum) {
+        status = shim_append_sum(ops);
+    }
+    if (status == dnnl_success && relu) {
+        status = shim_append_relu(ops);
+    }
+    if (status == dnnl_success) {
+        status = dnnl_primitive_attr_set_post_ops(*attr, ops);
+    }
+    if (ops != NULL) {
+        dnnl_post_ops_destroy(ops);
+    }
+    return status == dnnl_success
+               ? AMUN_OK
+               : amun__fail(AMUN_ERROR_BACKEND, "oneDNN: post-ops: status %d", (int)status);
+}
+
+/* Descriptors of a convolution: its source stays as it is unless a plain one would be slow. */
+static amun_status conv_descriptors(amun__dnnl_plan *m, const amun__step *step, shim_op *op,
+                                    int32_t *src_md, int32_t *dst_md, int32_t *weights_any,
+                                    int32_t *bias_md)
+{
+    const amun__node *node = &m->plan->graph->nodes[step->node];
+    const amun__dnnl_value *src = &m->values[step->inputs[0]];
+    bool plain;
+    AMUN__CHECK(amun__dnnl_is_plain(m, &plain, step->inputs[0], src->md));
+    *src_md = src->md;
+    if (plain && input_channels(m, node) >= FEW_CHANNELS) {
+        AMUN__CHECK(amun__dnnl_md_node(m, src_md, step->inputs[0], dnnl_format_tag_any));
+    }
+    if (step->sum_in_place) {
+        *dst_md = m->values[step->sum].md;
+    } else {
+        AMUN__CHECK(amun__dnnl_md_node(m, dst_md, step->value, dnnl_format_tag_any));
+    }
+    AMUN__CHECK(conv_weights_md(m, weights_any, node, dnnl_format_tag_any, dnnl_format_tag_any));
+    AMUN__CHECK(amun__dnnl_md_add(m, bias_md, 1, &node->channels, dnnl_x));
+    amun__dnnl_set_geometry(op, node);
+    return AMUN_OK;
+}
+
+amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
+{
+    const amun__step *step = &m->program.steps[s];
+    const amun__node *node = &m->plan->graph->nodes[step->node];
+    amun__dnnl_saved *keep = &m->saved[s];
+    amun_status status;
+    bool training = m->plan->mode == AMUN__MODE_TRAIN;
+    bool fuse_relu = !training && step->relu && (step->sum < 0 || step->sum_in_place);
+    int32_t src_md, dst_md, weights_md, bias_md;
+    amun__ref weights, bias, packed, dst;
+    dnnl_primitive_attr_t attr = NULL;
+    shim_op op = {.engine = m->engine,
+                  .prop = training ? dnnl_forward_training : dnnl_forward_inference};
+
+    AMUN__TRY(conv_descriptors(m, step, &op, &src_md, &dst_md, &weights_md, &bias_md));
+    AMUN__TRY(amun__dnnl_plain_weights(m, step, &weights, &bias));
+    AMUN__TRY(make_attr(m, &attr, step->sum_in_place, fuse_relu));
+    op.attr = attr;
+    op.src = amun__dnnl_md(m, src_md);
+    op.weights = amun__dnnl_md(m, weights_md);
+    op.bias = bias.space != AMUN__SPACE_NONE ? amun__dnnl_md(m, bias_md) : NULL;
+    op.dst = amun__dnnl_md(m, dst_md);
+    dnnl_status_t created = create_conv(m, &keep->forward, shim_conv_forward, &op, node);
+    if (created != dnnl_success) {
+        status = amun__dnnl_fail(m, created, step->node, "convolution forward");
+        goto fail;
+    }
+    AMUN__TRY(amun__dnnl_md_query(m, &keep->src_md, keep->forward, dnnl_query_src_md));
+    AMUN__TRY(amun__dnnl_md_query(m, &dst_md, keep->forward, dnnl_query_dst_md));
+    AMUN__TRY(amun__dnnl_md_query(m, &weights_md, keep->forward, dnnl_query_weights_md));
+    AMUN__TRY(conv_weights_md(m, &keep->weights_md, node, dnnl_goihw, dnnl_oihw));
+    AMUN__TRY(amun__dnnl_as_layout(m, &keep->src, m->values[step->inputs[0]].ref,
+                                   m->values[step->inputs[0]].md, keep->src_md, step->inputs[0]));
+    keep->weights = weights;
+    AMUN__TRY(amun__dnnl_emit_fold(m, step, weights, bias));
+    AMUN__TRY(amun__dnnl_pack(m, &packed, weights, keep->weights_md, weights_md, step->node));
+    if (step->sum_in_place) {
+        dst = m->values[step->sum].ref;
+    } else {
+        AMUN__TRY(amun__dnnl_new_slot(m, &dst, dst_md));
+    }
+    const amun__dnnl_argument args[] = {{DNNL_ARG_SRC, keep->src_md, keep->src},
+                                        {DNNL_ARG_WEIGHTS, weights_md, packed},
+                                        {DNNL_ARG_BIAS, bias_md, bias},
+                                        {DNNL_ARG_DST, dst_md, dst}};
+    AMUN__TRY(amun__dnnl_emit_primitive(m, keep->forward, step->node, "conv", args, 4));
+    AMUN__TRY(amun__dnnl_set_value(m, step->value, dst_md, dst));
+    AMUN__TRY(amun__dnnl_emit_tail(m, step, fuse_relu));
+fail:
+    if (attr != NULL) {
+        dnnl_primitive_attr_destroy(attr);
+    }
+    return status;
+}
+
+static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op op)
+{
+    const amun__step *step = &m->program.steps[s];
+    const amun_graph *graph = m->plan->graph;
+    const amun__node *node = &graph->nodes[step->node];
+    const amun__dnnl_value *v = &m->values[step->value];
+    const amun__dnnl_saved *keep = &m->saved[s];
+    dnnl_primitive_desc_t pd = NULL;
+    int32_t any, index, bias_md;
+    amun__ref target, bias = {0};
+    amun_status status;
+    AMUN__TRY(conv_weights_md(m, &any, node, dnnl_format_tag_any, dnnl_format_tag_any));
+    AMUN__TRY(amun__dnnl_md_add(m, &bias_md, 1, &node->channels, dnnl_x));
+    op.src = amun__dnnl_md(m, keep->src_md);
+    op.weights = amun__dnnl_md(m, any);
+    op.bias = node->bias >= 0 ? amun__dnnl_md(m, bias_md) : NULL;
+    op.dst = amun__dnnl_md(m, v->md);
+    dnnl_status_t created = create_conv(m, &pd, shim_conv_backward_weights, &op, node);
+    if (created != dnnl_success) {
+        status = amun__dnnl_fail(m, created, step->node, "convolution backward by weights");
+        goto fail;
+    }
+    AMUN__TRY(amun__dnnl_md_query(m, &index, pd, dnnl_query_diff_weights_md));
+    AMUN__TRY(amun__dnnl_grad_target(m, &target, node->weight, keep->weights_md, index));
+    if (node->bias >= 0) {
+        bias = amun__code_param(graph, node->bias, AMUN__SPACE_GRADS);
+    }
+    const amun__dnnl_argument args[] = {{DNNL_ARG_SRC, keep->src_md, keep->src},
+                                        {DNNL_ARG_DIFF_DST, v->md, v->diff},
+                                        {DNNL_ARG_DIFF_WEIGHTS, index, target},
+                                        {DNNL_ARG_DIFF_BIAS, bias_md, bias}};
+    AMUN__TRY(amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_weights", args, 4));
+    AMUN__TRY(amun__dnnl_finish_grad(m, target, node->weight, keep->weights_md, index, step->node));
+fail:
+    if (pd != NULL) {
+        dnnl_primitive_desc_destroy(pd);
+    }
+    return status;
+}
+
+static amun_status conv_backward_data(amun__dnnl_plan *m, int32_t s, shim_op op)
+{
+    const amun__step *step = &m->program.steps[s];
+    const amun__node *node = &m->plan->graph->nodes[step->node];
+    const amun__dnnl_value *v = &m->values[step->value];
+    const amun__dnnl_saved *keep = &m->saved[s];
+    dnnl_primitive_desc_t pd = NULL;
+    int32_t any, weights_md, diff_md = keep->src_md;
+    amun__ref packed, target;
+    amun_status status;
+    AMUN__TRY(conv_weights_md(m, &any, node, dnnl_format_tag_any, dnnl_format_tag_any));
+    if (input_channels(m, node) < FEW_CHANNELS) { /* plain has no fast code on the way back */
+        AMUN__TRY(amun__dnnl_md_node(m, &diff_md, step->inputs[0], dnnl_format_tag_any));
+    }
+    op.src = amun__dnnl_md(m, diff_md);
+    op.weights = amun__dnnl_md(m, any);
+    op.bias = NULL;
+    op.dst = amun__dnnl_md(m, v->md);
+    dnnl_status_t created = create_conv(m, &pd, shim_conv_backward_data, &op, node);
+    if (created != dnnl_success) {
+        status = amun__dnnl_fail(m, created, step->node, "convolution backward by data");
+        goto fail;
+    }
+    AMUN__TRY(amun__dnnl_md_query(m, &diff_md, pd, dnnl_query_diff_src_md));
+    AMUN__TRY(amun__dnnl_md_query(m, &weights_md, pd, dnnl_query_weights_md));
+    AMUN__TRY(amun__dnnl_pack(m, &packed, keep->weights, keep->weights_md, weights_md, step->node));
+    AMUN__TRY(amun__dnnl_new_slot(m, &target, diff_md));
+    const amun__dnnl_argument args[] = {{DNNL_ARG_DIFF_DST, v->md, v->diff},
+                                        {DNNL_ARG_WEIGHTS, weights_md, packed},
+                                        {DNNL_ARG_DIFF_SRC, diff_md, target}};
+    AMUN__TRY(amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_src", args, 3));
+    AMUN__TRY(amun__dnnl_contribute(m, step->inputs[0], target, diff_md, true));
+fail:
+    if (pd != NULL) {
+        dnnl_primitive_desc_destroy(pd);
+    }
+    return status;
+}
+
+amun_status amun__dnnl_conv_backward(amun__dnnl_plan *m, int32_t s)
+{
+    const amun__step *step = &m->program.steps[s];
+    shim_op op = {.engine = m->engine, .attr = m->attr, .hint = m->saved[s].forward};
+    amun__dnnl_set_geometry(&op, &m->plan->graph->nodes[step->node]);
+    AMUN__CHECK(amun__dnnl_weighted_backward_head(m, step));
+    if (m->plan->mode == AMUN__MODE_TRAIN) {
+        m->only_params = 1;
+        AMUN__CHECK(conv_backward_weights(m, s, op));
+        m->only_params = 0;
+    }
+    m->only_input = amun__dnnl_only_for_input(m, step->inputs[0]);
+    AMUN__CHECK(conv_backward_data(m, s, op));
+    m->only_input = 0;
+    return AMUN_OK;
+}
+
+#endif

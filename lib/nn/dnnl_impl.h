@@ -1,0 +1,156 @@
+/* dnnl_impl.h - inside the oneDNN backend: what its files share. The only one to include oneDNN's
+ * header. */
+#ifndef AMUN__DNNL_IMPL_H
+#define AMUN__DNNL_IMPL_H
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "nn/code.h"
+#include "nn/dnnl_shim.h"
+
+#define AMUN__DNNL_MAX_ARGS 12
+
+typedef struct amun__dnnl_primitive {
+    dnnl_primitive_t handle;
+    dnnl_exec_arg_t args[AMUN__DNNL_MAX_ARGS];
+    amun__ref refs[AMUN__DNNL_MAX_ARGS];
+    int32_t count;
+} amun__dnnl_primitive;
+
+/* The output of one node: where it lies, in which layout; the same layout serves its gradient. */
+typedef struct amun__dnnl_value {
+    amun__ref ref, diff;
+    int32_t md;
+    int32_t has_diff;  /* some consumer has written `diff` already */
+    int32_t trainable; /* parameters lie at or before it: its gradient is needed for theirs */
+    size_t floats;     /* with the layout's padding */
+} amun__dnnl_value;
+
+/* What the backward half of a step needs from its forward half. */
+typedef struct amun__dnnl_saved {
+    dnnl_primitive_desc_t forward; /* hint */
+    amun__ref src, weights, workspace, mean, variance;
+    int32_t src_md, weights_md; /* as the primitive reads them; weights: plain */
+    int32_t workspace_md;
+} amun__dnnl_saved;
+
+typedef struct amun__dnnl_plan {
+    amun__plan *plan;
+    amun__program program;
+    amun__code code;
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    dnnl_primitive_attr_t attr; /* user scratchpad */
+    shim_pool pool;
+    amun__dnnl_primitive *primitives;
+    int32_t primitive_count, primitive_capacity;
+    amun__dnnl_value *values; /* per node */
+    amun__dnnl_saved *saved;  /* per step */
+    size_t scratch_bytes;
+    amun__ref scratch, logits, input, diff_logits, diff_input;
+    uint8_t only_input, only_params; /* for the instructions being emitted */
+    int32_t bound;
+    float *own_grads; /* for callers that want no parameter gradients of a train plan */
+    float *bound_grads;
+} amun__dnnl_plan;
+
+typedef struct amun__dnnl_argument {
+    int id;
+    int32_t md;
+    amun__ref ref;
+} amun__dnnl_argument;
+
+/* ---- layouts, instructions, gradients of values (dnnl_emit.c) */
+
+amun_status amun__dnnl_fail(const amun__dnnl_plan *m, dnnl_status_t status, int32_t node,
+                            const char *what);
+
+amun_status amun__dnnl_md_add(amun__dnnl_plan *m, int32_t *out, int ndims, const int64_t *dims,
+                              dnnl_format_tag_t tag);
+
+amun_status amun__dnnl_md_query(amun__dnnl_plan *m, int32_t *out, const_dnnl_primitive_desc_t pd,
+                                dnnl_query_t what);
+
+shim_cmd amun__dnnl_md(const amun__dnnl_plan *m, int32_t index);
+
+bool amun__dnnl_md_equal(const amun__dnnl_plan *m, int32_t a, int32_t b);
+
+size_t amun__dnnl_md_bytes(const amun__dnnl_plan *m, int32_t index);
+
+amun_status amun__dnnl_md_node(amun__dnnl_plan *m, int32_t *out, int32_t node,
+                               dnnl_format_tag_t tag);
+
+/* Whether bytes in this layout lie as in NCHW. */
+amun_status amun__dnnl_is_plain(amun__dnnl_plan *m, bool *out, int32_t node, int32_t index);
+
+amun_status amun__dnnl_set_value(amun__dnnl_plan *m, int32_t node, int32_t index, amun__ref ref);
+
+amun_status amun__dnnl_new_slot(amun__dnnl_plan *m, amun__ref *out, int32_t index);
+
+amun_status amun__dnnl_emit(amun__dnnl_plan *m, amun__instr instr);
+
+/* Makes the primitive of `pd` with its arguments and appends its instruction. */
+amun_status amun__dnnl_emit_primitive(amun__dnnl_plan *m, const_dnnl_primitive_desc_t pd,
+                                      int32_t node, const char *what,
+                                      const amun__dnnl_argument *args, size_t count);
+
+amun_status amun__dnnl_emit_reorder(amun__dnnl_plan *m, amun__ref dst, int32_t dst_md,
+                                    amun__ref src, int32_t src_md, int32_t node);
+
+/* `ref` in layout `from` as layout `to`: itself, or a reordered copy in a new slot. */
+amun_status amun__dnnl_as_layout(amun__dnnl_plan *m, amun__ref *out, amun__ref ref, int32_t from,
+                                 int32_t to, int32_t node);
+
+/* A node's value in plain NCHW order; `index` gets that descriptor. */
+amun_status amun__dnnl_as_plain(amun__dnnl_plan *m, amun__ref *out, int32_t *index, int32_t node);
+
+/* Weights `plain` packed as `want`, refreshed whenever the model's values change. */
+amun_status amun__dnnl_pack(amun__dnnl_plan *m, amun__ref *out, amun__ref plain, int32_t plain_md,
+                            int32_t want, int32_t node);
+
+/* Adds `diff` (in layout `index`) to the gradient of `node`. may_alias: nobody else will change or
+ * read that memory, so it can become the gradient itself. */
+amun_status amun__dnnl_contribute(amun__dnnl_plan *m, int32_t node, amun__ref diff, int32_t index,
+                                  bool may_alias);
+
+/* Whether the gradient of `node` is of no use but for the caller's diff_src. */
+uint8_t amun__dnnl_only_for_input(const amun__dnnl_plan *m, int32_t node);
+
+void amun__dnnl_set_geometry(shim_op *op, const amun__node *node);
+
+/* ---- what convolution and linear share (dnnl_weighted.c) */
+
+/* Weights and bias as plain arrays: the model's own, or folded copies. */
+amun_status amun__dnnl_plain_weights(amun__dnnl_plan *m, const amun__step *step, amun__ref *weights,
+                                     amun__ref *bias);
+
+amun_status amun__dnnl_emit_fold(amun__dnnl_plan *m, const amun__step *step, amun__ref weights,
+                                 amun__ref bias);
+
+/* What follows a convolution that its post-ops did not do. */
+amun_status amun__dnnl_emit_tail(amun__dnnl_plan *m, const amun__step *step, bool fused);
+
+/* Writes diff_weights where the caller wants it, through a reorder unless the layout is plain. */
+amun_status amun__dnnl_grad_target(amun__dnnl_plan *m, amun__ref *out, int32_t param,
+                                   int32_t plain_md, int32_t index);
+
+amun_status amun__dnnl_finish_grad(amun__dnnl_plan *m, amun__ref from, int32_t param,
+                                   int32_t plain_md, int32_t index, int32_t node);
+
+/* ReLU mask on the way back, and the residual branch's share. */
+amun_status amun__dnnl_weighted_backward_head(amun__dnnl_plan *m, const amun__step *step);
+
+/* ---- steps */
+
+amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s);
+amun_status amun__dnnl_conv_backward(amun__dnnl_plan *m, int32_t s);
+amun_status amun__dnnl_linear_forward(amun__dnnl_plan *m, int32_t s);
+amun_status amun__dnnl_linear_backward(amun__dnnl_plan *m, int32_t s);
+amun_status amun__dnnl_batchnorm_forward(amun__dnnl_plan *m, int32_t s);
+amun_status amun__dnnl_batchnorm_backward(amun__dnnl_plan *m, int32_t s);
+amun_status amun__dnnl_pool_forward(amun__dnnl_plan *m, int32_t s);
+amun_status amun__dnnl_pool_backward(amun__dnnl_plan *m, int32_t s);
+amun_status amun__dnnl_step_forward(amun__dnnl_plan *m, int32_t s);
+amun_status amun__dnnl_step_backward(amun__dnnl_plan *m, int32_t s);
+
+#endif
