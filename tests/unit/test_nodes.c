@@ -69,7 +69,8 @@ static void expect(double error, const char *what, const char *label, amun__mode
                   (int)batch, what, error);
 }
 
-/* Parameter by parameter; what cancels (a bias before a batch norm) on the scale of the others. */
+/* Parameter by parameter; what cancels (a bias or a scale before a batch norm) on the scale of the
+ * others. */
 static double params_error(const net *n, const float *a, const float *b)
 {
     double all = 0.0, worst = 0.0;
@@ -85,7 +86,7 @@ static double params_error(const net *n, const float *a, const float *b)
         for (size_t k = 0; k < p->count && p->trainable; k++) {
             double gap = fabs((double)a[p->offset + k] - (double)b[p->offset + k]);
             gap = isfinite(a[p->offset + k]) ? gap : INFINITY;
-            worst = fmax(worst, gap / fmax(top < 1e-6 * all ? all : top, 1e-6));
+            worst = fmax(worst, gap / fmax(top < 1e-3 * all ? all : top, 1e-6));
         }
     }
     return worst;
