@@ -12,40 +12,54 @@
 extern "C" {
 #endif
 
+/** How to forget. D_F: the forget samples, D_R: the others, D_A: an adversarial example with its
+ *  wrong label for each forget sample. */
 typedef int32_t amun_unlearn_method;
 enum {
     AMUN_UNLEARN_RETRAIN = 1,     /**< fresh weights, training recipe, D_R only: the gold standard */
-    AMUN_UNLEARN_AMUN = 2,        /**< fine-tune on D_R + D_F + D_A (arXiv 2503.00917) */
-    AMUN_UNLEARN_AMUN_ADVONLY = 3 /**< fine-tune on D_R + D_A, for large forget sets */
+    AMUN_UNLEARN_AMUN = 2,        /**< fine-tune on D_R + D_F + D_A (arXiv 2503.00917, section 4) */
+    AMUN_UNLEARN_AMUN_ADVONLY = 3 /**< fine-tune on D_R + D_A, if D_F is about half of the data */
 };
 
 /** @since 0.1 */
 typedef struct amun_unlearn_options {
     size_t struct_size;
     amun_unlearn_method method; /**< default AMUN_UNLEARN_AMUN */
-    int32_t remain;             /**< default 1: remaining data is available; 0: forget set only */
-    const amun_train_options *train; /**< default NULL: amun_unlearn_train_options_init() of the method */
+    int32_t remain;             /**< default 1: D_R is available; 0: do without it (not RETRAIN) */
+    const amun_train_options *train; /**< default NULL: amun_unlearn_train_options_init()'s */
     uint64_t seed;              /**< RETRAIN: of the fresh weights; default 0 */
 } amun_unlearn_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts.
+ *  Statuses: INVALID_ARGUMENT. @since 0.1 */
 AMUN_API amun_status amun_unlearn_options_init(amun_unlearn_options *opts, size_t size);
 /** The method's own training options: RETRAIN amun_train_options_init(); AMUN: SGD lr 0.01,
- *  momentum 0.9, weight decay 5e-4, batch 128, 10 epochs, lr x 0.1 after every epoch. @since 0.1 */
+ *  momentum 0.9, weight decay 5e-4, batch 128, 10 epochs, lr x 0.1 after every epoch, crop 4 and
+ *  flip (of the clean parts). [out] opts not NULL; [in] size: pass sizeof *opts.
+ *  Statuses: INVALID_ARGUMENT. @since 0.1 */
 AMUN_API amun_status amun_unlearn_train_options_init(amun_train_options *opts, size_t size,
                                                      amun_unlearn_method method);
 
-/** @since 0.1 */
+/** What a run did. @since 0.1 */
 typedef struct amun_unlearn_result {
     size_t struct_size; /**< set by the caller */
     int64_t remain, forget, adversarial; /**< samples per epoch from D_R, D_F, D_A */
     int64_t failed;     /**< forget samples without adversarial example */
     double loss, accuracy; /**< of the last epoch's mix, percent */
-    double seconds;
+    double seconds;     /**< of this call */
 } amun_unlearn_result;
 
-/** Makes `model` forget `forget` (indices into `train`, no repeats, not empty, not all unless the
- *  method can do without D_R). [in] set: adversarial set of these indices, required by AMUN, NULL otherwise; records
- *  for other indices give INVALID_ARGUMENT. Failed samples are handled by the set's policy.
- *  [out] result nullable. Cancelled or failed: the model is as before the call. @since 0.1 */
+/** Makes `model` forget `forget`.
+ *  The clean parts (D_R, D_F) have true labels and the training options' augmentation, D_A has its
+ *  wrong labels and none; all are one shuffled list.
+ *  [out] result nullable, struct_size set. [in,out] model: one writer alone; changed as a whole or
+ *  not at all: cancelled or failed, it is as before the call. [in] train: the labelled data that
+ *  the model was trained on. [in] forget: `count` indices into `train`, not empty, none twice, not
+ *  all of it unless opts->remain is 0. [in] set: for AMUN the adversarial set of exactly these
+ *  indices, made from these images and labels; NULL for RETRAIN. Forget samples without example
+ *  stay out of D_F, too, unless the set was built with AMUN_FAILURE_KEEP_IN_DF: nothing would
+ *  oppose them. [in] opts, call nullable; phase "amun", "amun_advonly" or "retrain", one unit per step.
+ *  Statuses: as amun_train_run(); INVALID_ARGUMENT also for a set that does not fit (naming the
+ *  index), NUMERIC also for a set without a single example. @since 0.1 */
 AMUN_API amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *model,
                                       const amun_dataset *train, const int64_t *forget,
                                       size_t count, const amun_advset *set,

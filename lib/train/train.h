@@ -23,9 +23,9 @@ extern const amun__options_table amun__train_options_table;
 amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
                              amun__progress_state *progress, amun_train_result *result);
 /* lr of a step (PyTorch's StepLR etc.; epoch 0-based). COSINE and ONECYCLE, with s the 0-based step
- * of T in all and W = warmup * T rounded to the nearest whole number: for s < W lr * (s + 1) / (W + 1);
- * then, with q = (s - W) / (T - W), lr * (f + (1 - f) * (1 + cos(pi q)) / 2) or lr * (1 - (1 - f) * q),
- * where f is final_factor. The peak is met exactly once, at s = W; f would be met at s = T. */
+ * of T in all and W = warmup * T rounded to a whole number: for s < W lr * (s + 1) / (W + 1); then,
+ * with q = (s - W) / (T - W), lr * (f + (1 - f) * (1 + cos(pi q)) / 2) or lr * (1 - (1 - f) * q), where
+ * f is final_factor. The peak is met exactly once, at s = W; f would be met at s = T. */
 double amun__schedule_lr(const amun_train_options *options, int64_t epoch, int64_t step_in_epoch,
                          int64_t steps_per_epoch);
 /* Logits of the named samples [count][classes], evaluation mode. Caller holds begin_read.
@@ -34,7 +34,7 @@ amun_status amun__eval_logits(const amun_model *model, const amun_dataset *data,
                               const int64_t *indices, size_t count, float *logits,
                               amun__progress_state *progress, const char *phase);
 
-/* SHAPE with both extents unless the images of `data` (called `what` in the message) fit the model. */
+/* SHAPE with both extents unless the images of `data` (`what` in the message) fit the model. */
 amun_status amun__train_check_shape(const amun_model *model, const amun_dataset *data,
                                     const char *what);
 
