@@ -285,6 +285,13 @@ static amun_status check_adversarial(const amun_tensor_view *out, const amun_ten
     if (out->ndim != 4 || memcmp(out->shape, images->shape, 4 * sizeof out->shape[0]) != 0) {
         return amun__fail(AMUN_ERROR_SHAPE, "adversarial: not the shape of images");
     }
+    for (int32_t i = 0; i < 4; i++) {
+        if (out->shape[i] > 1 && out->strides[i] == 0) {
+            return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                              "adversarial: stride 0 of axis %" PRId32 ", elements share memory",
+                              i);
+        }
+    }
     if (amun__view_overlap(out, images) || amun__view_overlap(out, labels)) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "adversarial: overlaps the input");
     }
