@@ -176,13 +176,13 @@ static void replace_forever(const char *path, char *content, size_t size)
 
 START_TEST(test_killed_writer_leaves_whole_file)
 {
-    static char content[1 << 20];
+    static char content[1 << 18];
     TEST_FILE(folder, "file_killed");
     ck_ok(amun__file_make_dir(folder));
     TEST_FILE(path, "file_killed/a");
     memset(content, 'A', sizeof content);
     put_file(path, content, sizeof content);
-    for (int round = 0; round < 12; round++) {
+    for (int round = 0; round < 8; round++) {
         pid_t child = fork();
         ck_assert_int_ge(child, 0);
         if (child == 0) {
@@ -197,9 +197,8 @@ START_TEST(test_killed_writer_leaves_whole_file)
         size_t size = 0;
         unsigned char *found = get_file(path, &size);
         ck_assert_uint_eq(size, sizeof content);
-        for (size_t i = 1; i < size; i++) {
-            ck_assert_uint_eq(found[i], found[0]);
-        }
+        /* one writer's bytes from end to end: equal to itself one byte further */
+        ck_assert_int_eq(memcmp(found, found + 1, size - 1), 0);
         free(found);
     }
     char command[5000];
