@@ -24,7 +24,7 @@ static arch_name join(const char *prefix, const char *suffix)
     return name;
 }
 
-/* ---- layers ------------------------------------------------------------------------------- */
+/* ---- layers --------------------------------------------------------------------------------- */
 
 static void conv(arch_net *net, const char *name, int64_t channels, int64_t kernel, int64_t stride,
                  int32_t bias)
@@ -119,7 +119,7 @@ static void need_size(arch_net *net, int64_t least, const char *why)
     }
 }
 
-/* ---- residual networks -------------------------------------------------------------------- */
+/* ---- residual networks ---------------------------------------------------------------------- */
 
 #define ARCH_MAX_STAGES 4
 
@@ -191,7 +191,7 @@ static void build_resnet(arch_net *net, const void *table)
     linear(net, "fc", net->opts->classes);
 }
 
-/* ---- plain networks ----------------------------------------------------------------------- */
+/* ---- plain networks ------------------------------------------------------------------------- */
 
 #define ARCH_MAX_ROWS 8
 
@@ -316,7 +316,7 @@ static void build_plain(arch_net *net, const void *table)
     }
 }
 
-/* ---- names -------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

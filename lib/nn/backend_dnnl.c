@@ -5,8 +5,7 @@
 
 #include "nn/dnnl_impl.h"
 
-/* ---- emission of the whole program
- * ------------------------------------------------------------------------------------------ */
+/* ---- emission of the whole program ---------------------------------------------------------- */
 
 static void mark_trainable(amun__dnnl_plan *m)
 {
@@ -175,9 +174,7 @@ static void plan_destroy(amun__plan *plan)
     plan->impl = NULL;
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 static amun_status bind_primitive(amun__dnnl_plan *m, amun__dnnl_primitive *p, bool grads)
 {

@@ -106,8 +106,7 @@ const char *amun__instr_name(amun__instr_kind kind)
     return names[kind];
 }
 
-/* ---- execution
- * ------------------------------------------------------------------------------------ */
+/* ---- execution ------------------------------------------------------------------------------ */
 
 static void run_strided(const amun__instr *instr, float *dst, const float *a)
 {

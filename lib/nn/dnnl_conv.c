@@ -3,8 +3,7 @@
 
 #include "nn/dnnl_impl.h"
 
-/* ---- convolution and linear
- * ------------------------------------------------------------------------------- */
+/* ---- convolution and linear ----------------------------------------------------------------- */
 
 /* Below this many input channels a source stays plain, and Winograd would mostly transform padding.
  */

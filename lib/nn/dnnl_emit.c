@@ -5,8 +5,7 @@
 
 #include <stdio.h>
 
-/* ---- small helpers
- * ----------------------------------------------------------------------------------- */
+/* ---- small helpers -------------------------------------------------------------------------- */
 
 amun_status amun__dnnl_fail(const amun__dnnl_plan *m, dnnl_status_t status, int32_t node,
                             const char *what)
@@ -103,8 +102,7 @@ amun_status amun__dnnl_new_slot(amun__dnnl_plan *m, amun__ref *out, int32_t inde
     return amun__code_slot(&m->code, out, amun__dnnl_md_bytes(m, index));
 }
 
-/* ---- emission
- * ---------------------------------------------------------------------------------------- */
+/* ---- emission ------------------------------------------------------------------------------- */
 
 amun_status amun__dnnl_emit(amun__dnnl_plan *m, amun__instr instr)
 {
@@ -236,8 +234,7 @@ amun_status amun__dnnl_pack(amun__dnnl_plan *m, amun__ref *out, amun__ref plain,
     return status;
 }
 
-/* ---- gradients of values
- * -------------------------------------------------------------------------------- */
+/* ---- gradients of values -------------------------------------------------------------------- */
 
 /* Adds `diff` (in layout `index`) to the gradient of `node`. may_alias: nobody else will change or
  * read that memory, so it can become the gradient itself. */

@@ -3,8 +3,7 @@
 
 #include "nn/dnnl_impl.h"
 
-/* ---- elementwise and layout steps
- * ----------------------------------------------------------------------------- */
+/* ---- elementwise and layout steps ----------------------------------------------------------- */
 
 static amun_status add_forward(amun__dnnl_plan *m, const amun__step *step)
 {

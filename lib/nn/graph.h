@@ -76,8 +76,7 @@ typedef struct amun__params {
  * (params.c). */
 void amun__params_init(amun__params *params, uint64_t seed);
 
-/* ---- plan and backend
- * ---------------------------------------------------------------------------------- */
+/* ---- plan and backend ----------------------------------------------------------------------- */
 
 typedef struct amun__backend {
     const char *name;

@@ -32,8 +32,7 @@ amun_status amun__lower(amun__program *out, amun_context *ctx, const amun_graph 
                         amun__mode mode);
 void amun__lower_free(amun__program *program, amun_context *ctx);
 
-/* ---- arena
- * ------------------------------------------------------------------------------------------ */
+/* ---- arena ---------------------------------------------------------------------------------- */
 
 typedef struct amun__slot {
     size_t bytes, offset;
@@ -53,8 +52,7 @@ void amun__arena_extend(amun__arena *arena, int32_t index, int32_t first, int32_
 amun_status amun__arena_plan(amun__arena *arena, amun_context *ctx);
 void amun__arena_free(amun__arena *arena, amun_context *ctx);
 
-/* ---- elementwise kernels (kernels.c); arrays of n floats, any common layout
- * ----------------------------- */
+/* ---- elementwise kernels (kernels.c); arrays of n floats, any common layout ----------------- */
 
 void amun__kernel_relu(float *x, size_t n); /* x = max(x, 0) */
 void amun__kernel_relu_to(float *dst, const float *src, size_t n);

@@ -5,8 +5,7 @@
 #include "amun/model.h"
 #include "core/core.h"
 
-/* ---- plans (plan.c)
- * --------------------------------------------------------------------------------- */
+/* ---- plans (plan.c) ------------------------------------------------------------------------- */
 
 typedef enum amun__mode {
     AMUN__MODE_INFER = 1,  /* batch norm folded; forward only */
@@ -28,8 +27,7 @@ amun_status amun__plan_backward(amun__plan *plan, const float *diff_dst, float *
                                 float *diff_params);
 int64_t amun__plan_batch(const amun__plan *plan);
 
-/* ---- model internals (model.c)
- * ------------------------------------------------------------------------ */
+/* ---- model internals (model.c) -------------------------------------------------------------- */
 
 /* Shared use (predict, attack, audit) or exclusive use (train, load): BUSY on conflict. */
 amun_status amun__model_begin_read(const amun_model *model);
@@ -66,8 +64,7 @@ amun_status amun__model_logits(const amun_model *model, amun__plan *plan, const 
                                size_t n, float *logits);
 /* Weights from memory-mapped safetensors / into a list of tensors (checkpoints reuse them). */
 
-/* ---- loss (loss.c)
- * -------------------------------------------------------------------------------------- */
+/* ---- loss (loss.c) -------------------------------------------------------------------------- */
 
 /* Cross-entropy of softmax(logits) against rows of target probabilities, in double inside.
  * Returns the sum over samples of weight_i * CE_i; seed (nullable) gets
@@ -79,8 +76,7 @@ int32_t amun__loss_argmax(const float *logits, size_t classes);
 /* softmax in double. */
 void amun__loss_softmax(const float *logits, size_t classes, double *p);
 
-/* ---- optimiser (optim.c)
- * ---------------------------------------------------------------------------------- */
+/* ---- optimiser (optim.c) -------------------------------------------------------------------- */
 
 /* PyTorch's SGD: g += wd * w; v = first ? g : momentum * v + g; step = nesterov ? g + momentum * v
  * : v; w -= lr * step. `mask` (nullable, one byte per scalar): 0 freezes a weight and its velocity

@@ -35,7 +35,7 @@ static real *R(diff_param)(const ref_step *s, int32_t index)
     return index < 0 ? NULL : s->diff_values + s->params[index].offset;
 }
 
-/* ---- convolution: a sum of shifted planes ------------------------------------------------- */
+/* ---- convolution: a sum of shifted planes --------------------------------------------------- */
 
 /* y[oh][ow] += w * x[oh * stride + shift][...] for one filter tap. */
 static void R(tap_forward)(const amun__node *n, const amun__node *src, const ref_tap *t, real w,
@@ -155,7 +155,7 @@ static void R(conv_backward_weights)(const ref_step *s)
     }
 }
 
-/* ---- linear ------------------------------------------------------------------------------- */
+/* ---- linear --------------------------------------------------------------------------------- */
 
 static void R(linear_forward)(const ref_step *s)
 {
@@ -194,7 +194,7 @@ static void R(linear_backward)(const ref_step *s)
     }
 }
 
-/* ---- batch norm (Ioffe and Szegedy 2015, algorithm 1) ------------------------------------- */
+/* ---- batch norm (Ioffe and Szegedy 2015, algorithm 1) --------------------------------------- */
 
 /* mean and var: of the batch (biased) in train mode, else the running ones. */
 static void R(batchnorm_statistics)(const ref_step *s, int64_t c)
@@ -275,7 +275,7 @@ static void R(batchnorm_backward)(const ref_step *s)
     }
 }
 
-/* ---- pools -------------------------------------------------------------------------------- */
+/* ---- pools ---------------------------------------------------------------------------------- */
 
 /* Row-major index in the plane of a window's maximum: the first one of equals, and NaN wins, as in
  * PyTorch. Padding is outside the range, so it never wins. */
@@ -336,7 +336,7 @@ static void R(avg_pool)(const ref_step *s, bool backward)
     }
 }
 
-/* ---- elementwise -------------------------------------------------------------------------- */
+/* ---- elementwise ---------------------------------------------------------------------------- */
 
 static void R(relu)(const ref_step *s, int64_t count, bool backward)
 {
@@ -394,7 +394,7 @@ static void R(place)(const ref_step *s, int64_t first, bool accumulate, bool bac
     }
 }
 
-/* ---- a node ------------------------------------------------------------------------------- */
+/* ---- a node --------------------------------------------------------------------------------- */
 
 static ref_step R(step_for)(const amun__plan *plan, int32_t index, int32_t input)
 {

@@ -1,4 +1,5 @@
-/* weights.c - weights to and from safetensors: names, aliases, types, and all-or-nothing reading. */
+/* weights.c - weights to and from safetensors: names, aliases, types, and all-or-nothing reading.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -6,7 +7,7 @@
 
 enum { NAME_SIZE = 512, LISTED_NAMES = 3 };
 
-/* ---- names ------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 /* A place that a tensor of the file can fill: a parameter or a batch norm's counter. */
 typedef struct target {
@@ -129,7 +130,7 @@ static void sample_add(name_sample *sample, const char *name)
     }
 }
 
-/* ---- values ------------------------------------------------------------------------------ */
+/* ---- values --------------------------------------------------------------------------------- */
 
 static float half_to_float(uint16_t half)
 {
@@ -239,7 +240,7 @@ static amun_status read_counter(const amun__st_tensor *tensor, int64_t *out)
     return AMUN_OK;
 }
 
-/* ---- reading ----------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 /* Format number of the file, 0 if it does not say (a file of PyTorch). */
 static amun_status check_format(const amun__safetensors *file)
@@ -350,7 +351,7 @@ amun_status amun__weights_read(amun__params *params, const amun__safetensors *fi
     return status;
 }
 
-/* ---- describing -------------------------------------------------------------------------- */
+/* ---- describing ----------------------------------------------------------------------------- */
 
 static amun_status read_extent(const json_t *object, const char *key, int64_t *out)
 {
@@ -394,7 +395,7 @@ fail:
     return status;
 }
 
-/* ---- saving ------------------------------------------------------------------------------ */
+/* ---- saving --------------------------------------------------------------------------------- */
 
 static amun_status make_metadata(json_t **out, const char *arch, const amun_model_options *shape,
                                  const json_t *extra)

@@ -1,0 +1,29 @@
+/* model_private.h - the model handle, for the files that implement it. */
+#ifndef AMUN__MODEL_PRIVATE_H
+#define AMUN__MODEL_PRIVATE_H
+
+#include <pthread.h>
+
+#include "nn/graph.h"
+
+struct amun_model {
+    amun__object object;
+    amun_graph *graph;
+    char *arch;
+    amun_model_options shape; /* of named architectures: what rebuilds the graph */
+    amun__params params;
+    _Atomic int32_t users; /* readers, or -1 for one writer */
+    pthread_mutex_t lock;  /* of the free list */
+    int32_t lock_ready;
+    amun__plan *idle;
+};
+
+extern const amun__options_table amun__model_options_table;
+
+/* A named architecture without initial values. */
+amun_status amun__model_create_named(amun_model **out, amun_context *ctx, const char *arch,
+                                     const amun_model_options *full);
+/* *model = NULL; checks both. */
+amun_status amun__model_check_out(amun_model **model, const void *ctx);
+
+#endif

@@ -1,0 +1,216 @@
+/* model_values.c - a model's values: access by name, running statistics, files. */
+#include "io/io.h"
+#include "nn/model_private.h"
+#include "nn/weights.h"
+
+/* ---- values --------------------------------------------------------------------------------- */
+
+void amun__model_values_get(const amun_model *model, amun__model_values *out)
+{
+    out->values = model->params.values;
+    out->tracked = model->params.tracked;
+    out->trainable = model->graph->trainable;
+    out->total = model->graph->total;
+    out->tracked_count = (size_t)model->graph->tracked_count;
+}
+
+void amun__model_touch(amun_model *model)
+{
+    model->params.version++;
+}
+
+/* running = (1 - momentum) * running + momentum * batch, with the unbiased variance, as PyTorch. */
+amun_status amun__model_update_statistics(amun_model *model, amun__plan *plan)
+{
+    const amun_graph *graph = model->graph;
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        const amun__node *node = &graph->nodes[i];
+        if (node->kind != AMUN__NODE_BATCHNORM) {
+            continue;
+        }
+        float mean[1024], variance[1024]; /* most layers; wider ones go through the heap */
+        float *m = mean, *v = variance, *heap = NULL;
+        size_t channels = (size_t)node->channels;
+        if (channels > 1024) {
+            AMUN__CHECK(amun__alloc(model->object.ctx, &heap, 2 * channels, sizeof(float)));
+            m = heap;
+            v = heap + channels;
+        }
+        amun_status status = plan->backend->statistics(plan, i, m, v);
+        double count = (double)(plan->batch * node->height * node->width);
+        double unbias = count > 1 ? count / (count - 1) : 1;
+        float *running_mean = model->params.values + graph->params[node->running_mean].offset;
+        float *running_var = model->params.values + graph->params[node->running_var].offset;
+        for (size_t c = 0; status == AMUN_OK && c < channels; c++) {
+            running_mean[c] =
+                (float)((1 - node->momentum) * running_mean[c] + node->momentum * m[c]);
+            running_var[c] =
+                (float)((1 - node->momentum) * running_var[c] + node->momentum * v[c] * unbias);
+        }
+        amun__free(model->object.ctx, heap);
+        AMUN__CHECK(status);
+        model->params.tracked[node->tracked]++;
+    }
+    amun__model_touch(model);
+    return AMUN_OK;
+}
+
+amun_context *amun__model_context(const amun_model *model)
+{
+    return model->object.ctx;
+}
+
+amun_status amun__model_input(const amun_model *model, int64_t *channels, int64_t *height,
+                              int64_t *width, int64_t *classes)
+{
+    *channels = model->shape.channels;
+    *height = model->shape.height;
+    *width = model->shape.width;
+    *classes = model->shape.classes;
+    return AMUN_OK;
+}
+
+amun_status amun_model_reset(amun_model *model, uint64_t seed)
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
+    AMUN__CHECK(amun__model_begin_write(model));
+    amun__params_init(&model->params, seed);
+    amun__model_end_write(model);
+    return AMUN_OK;
+}
+
+const char *amun_model_arch(const amun_model *model)
+{
+    return model != NULL ? model->arch : "";
+}
+
+int64_t amun_model_classes(const amun_model *model)
+{
+    return model != NULL ? model->shape.classes : 0;
+}
+
+amun_status amun_model_shape(const amun_model *model, int64_t shape[3])
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
+    if (shape == NULL) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "shape is NULL");
+    }
+    shape[0] = model->shape.channels;
+    shape[1] = model->shape.height;
+    shape[2] = model->shape.width;
+    return AMUN_OK;
+}
+
+size_t amun_model_parameters(const amun_model *model)
+{
+    return model != NULL ? model->graph->trainable : 0;
+}
+
+static amun_status find_tensor(const amun_model *model, const char *name, const void *values,
+                               size_t count, const amun__param **out)
+{
+    AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
+    if (name == NULL || values == NULL) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                          name == NULL ? "name" : "values");
+    }
+    for (int32_t i = 0; i < model->graph->param_count; i++) {
+        const amun__param *param = &model->graph->params[i];
+        if (strcmp(param->name, name) != 0) {
+            continue;
+        }
+        if (param->count != count) {
+            return amun__fail(AMUN_ERROR_SHAPE, "%s has %zu values, %zu were given", name,
+                              param->count, count);
+        }
+        *out = param;
+        return AMUN_OK;
+    }
+    return amun__fail(AMUN_ERROR_NOT_FOUND, "the model has no tensor '%s'", name);
+}
+
+amun_status amun_model_get_tensor(const amun_model *model, const char *name, float *values,
+                                  size_t count)
+{
+    const amun__param *param = NULL;
+    amun__enter();
+    AMUN__CHECK(find_tensor(model, name, values, count, &param));
+    AMUN__CHECK(amun__model_begin_read(model));
+    memcpy(values, model->params.values + param->offset, count * sizeof(float));
+    amun__model_end_read(model);
+    return AMUN_OK;
+}
+
+amun_status amun_model_set_tensor(amun_model *model, const char *name, const float *values,
+                                  size_t count)
+{
+    const amun__param *param = NULL;
+    amun__enter();
+    AMUN__CHECK(find_tensor(model, name, values, count, &param));
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(values[i])) {
+            return amun__fail(AMUN_ERROR_NUMERIC, "%s: value %zu is %g", name, i,
+                              (double)values[i]);
+        }
+    }
+    AMUN__CHECK(amun__model_begin_write(model));
+    memcpy(model->params.values + param->offset, values, count * sizeof(float));
+    amun__model_touch(model);
+    amun__model_end_write(model);
+    return AMUN_OK;
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+amun_status amun_model_load(amun_model **model, amun_context *ctx, const char *path)
+{
+    amun__enter();
+    AMUN__CHECK(amun__model_check_out(model, ctx));
+    amun__safetensors *file = NULL;
+    const char *arch = NULL;
+    amun_model_options shape, full;
+    amun_model *made = NULL;
+    amun_status status;
+    AMUN__TRY(amun__safetensors_open(&file, ctx, path));
+    AMUN__TRY(amun__weights_describe(file, &arch, &shape));
+    AMUN__TRY(amun__options_read(&amun__model_options_table, &full, &shape));
+    AMUN__TRY(amun__model_create_named(&made, ctx, arch, &full));
+    AMUN__TRY(amun__weights_read(&made->params, file, true));
+    *model = made;
+    made = NULL;
+fail:
+    amun__object_unref(made);
+    amun__safetensors_close(file);
+    return status;
+}
+
+amun_status amun_model_load_weights(amun_model *model, const char *path)
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
+    amun__safetensors *file = NULL;
+    AMUN__CHECK(amun__safetensors_open(&file, model->object.ctx, path));
+    amun_status status = amun__model_begin_write(model);
+    if (status == AMUN_OK) {
+        status = amun__weights_read(&model->params, file, true);
+        amun__model_end_write(model);
+    }
+    amun__safetensors_close(file);
+    return status;
+}
+
+amun_status amun_model_save(const amun_model *model, const char *path)
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
+    if (path == NULL) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "path is NULL");
+    }
+    AMUN__CHECK(amun__model_begin_read(model));
+    amun_status status = amun__weights_save(model->object.ctx, &model->params, model->arch,
+                                            &model->shape, path, NULL, 0, NULL);
+    amun__model_end_read(model);
+    return status;
+}
