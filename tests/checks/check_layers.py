@@ -98,7 +98,7 @@ def check(root):
 
 CLEAN = {
     "lib/core/core.h": '#include <math.h>\n#include "amun/base.h"\n',
-    "lib/nn/backend_dnnl.c": '#include <oneapi/dnnl/dnnl.h>\n#include "core/core.h"\n',
+    "lib/nn/dnnl_impl.h": '#include <oneapi/dnnl/dnnl.h>\n#include "core/core.h"\n',
     "lib/mia/svc.c": '#include <libsvm/svm.h>\n#include "amun/mia.h"\n#include "train/train.h"\n',
     "lib/train/loop.c": '#include "nn/nn.h"\n#include "data/data.h"\n',
     "include/amun/base.h": '#include <stddef.h>\n#include "version.h"\n',
