@@ -253,6 +253,29 @@ START_TEST(test_random_labels)
 }
 END_TEST
 
+/* Random choices belong to the image, not to its place in the list: a part of some images draws for
+ * each of them what the part of all images draws. */
+START_TEST(test_keyed_by_image)
+{
+    static epoch all, part;
+    amun__mix mix = {.part_count = 1, .classes = CLASSES, .augment = {2, 1}};
+    mix.parts[0] = (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_OTHER, 1, NULL, NULL, 1.0};
+    amun__loader *loader = NULL;
+    ck_ok(amun__loader_open(&loader, ctx, &mix, 32, 6));
+    read_epoch(loader, 32, 1, &all);
+    amun__loader_close(loader);
+    mix.parts[0].indices = some;
+    mix.parts[0].count = 5;
+    ck_ok(amun__loader_open(&loader, ctx, &mix, 32, 6));
+    read_epoch(loader, 5, 1, &part);
+    amun__loader_close(loader);
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert_int_eq(part.labels[i], all.labels[some[i]]);
+        ck_assert_int_eq(memcmp(part.images[i], all.images[some[i]], sizeof part.images[i]), 0);
+    }
+}
+END_TEST
+
 /* ---- independence
  * -------------------------------------------------------------------------------------- */
 
@@ -408,6 +431,7 @@ int main(void)
     tcase_add_test(tc, test_smoothing);
     tcase_add_test(tc, test_shuffle);
     tcase_add_test(tc, test_random_labels);
+    tcase_add_test(tc, test_keyed_by_image);
     tcase_add_test(tc, test_independent_of_threads_and_batch);
     tcase_add_test(tc, test_batch_is_stable);
     tcase_add_test(tc, test_leaving_early);
