@@ -88,6 +88,10 @@ amun_status amun__dnnl_batchnorm_backward(amun__dnnl_plan *m, int32_t s)
         return amun__dnnl_fail(m, created, step->node, "batch normalisation backward");
     }
     AMUN__TRY(amun__dnnl_md_add(m, &stats_md, 1, &node->channels, dnnl_x));
+    amun__ref shift = {0};
+    if (SHIM_BATCHNORM_BACKWARD_SHIFT) {
+        shift = amun__code_param(graph, node->bias, AMUN__SPACE_PARAMS);
+    }
     amun__ref diff_scale = amun__code_param(graph, node->weight, AMUN__SPACE_GRADS);
     amun__ref diff_shift = amun__code_param(graph, node->bias, AMUN__SPACE_GRADS);
     if (m->plan->mode != AMUN__MODE_TRAIN) { /* nobody reads them */
@@ -100,7 +104,7 @@ amun_status amun__dnnl_batchnorm_backward(amun__dnnl_plan *m, int32_t s)
         {DNNL_ARG_MEAN, stats_md, keep->mean},
         {DNNL_ARG_VARIANCE, stats_md, keep->variance},
         {DNNL_ARG_SCALE, stats_md, amun__code_param(graph, node->weight, AMUN__SPACE_PARAMS)},
-        {DNNL_ARG_SHIFT, stats_md, amun__code_param(graph, node->bias, AMUN__SPACE_PARAMS)},
+        {DNNL_ARG_SHIFT, stats_md, shift},
         {DNNL_ARG_WORKSPACE, keep->workspace_md, keep->workspace},
         {DNNL_ARG_DIFF_DST, v->md, v->diff},
         {DNNL_ARG_DIFF_SRC, keep->src_md, target},
