@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Trains on handwritten digits, forgets some of them with AMUN, audits before and after.
+
+Usage: forget.py IMAGES.idx LABELS.idx [EPOCHS [REFERENCES]]"""
+import sys
+
+import amun
+
+images, labels = sys.argv[1:3]
+epochs, references = [int(text) for text in sys.argv[3:]] + [40, 16][len(sys.argv) - 3:]
+recipe = dict(epochs=epochs, batch=64, schedule="cosine", augment_pad=1, augment_flip=0)
+
+digits = amun.Dataset.idx(images, labels)
+order = amun.forget_indices(len(digits), len(digits), seed=0)
+train, test = digits.subset(order[:900]), digits.subset(order[900:])
+forget = amun.forget_indices(90, len(train), seed=1)
+
+model = amun.Model.create("digits", channels=1, height=8, width=8, seed=1)
+trained = amun.train(model, train, **recipe)
+advset = amun.AdvSet.build(amun.Attack.search(), model, train, forget)
+print("forget samples with an adversarial example: %d of %d" % (advset.found, len(advset)))
+
+forgetful = model.clone()
+unlearned = amun.unlearn(forgetful, train, forget, advset, method="amun",
+                         train=dict(augment_pad=1, augment_flip=0))
+
+mia = amun.Mia(train, test, references=references)
+mia.train_references(model, **recipe)
+report = amun.Report("digits", model.arch, len(forget), references)
+report.add("original", 1, mia.audit(model, forget), trained.seconds)
+report.add("amun", 1, mia.audit(forgetful, forget), unlearned.seconds)
+print(report.table())

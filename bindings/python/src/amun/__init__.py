@@ -1,0 +1,44 @@
+"""amun: machine unlearning on the CPU. A thin layer over the C library libamun.
+
+    import amun
+    data = amun.Dataset.idx("digits-images.idx", "digits-labels.idx")
+    model = amun.Model.create("digits", channels=1, height=8, width=8)
+    amun.train(model, data, epochs=20)
+
+Option structs of the library are classes (TrainOptions, ...), and functions take their fields as
+keyword arguments. What is not passed keeps the library's default.
+"""
+from . import _attack, _audit, _base, _data, _nets
+from ._attack import (Attack, AdvSet, FfgsmOptions, FgsmOptions, PgdL2Options, PgdLinfOptions,
+                      SearchOptions)
+from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, rmia_inclusion,
+                     rmia_scores, signal, svc_features, svc_mis, tpr_at_fpr, unlearn,
+                     unlearn_train_options)
+from ._base import (AmunError, AttackOutcome, BackendError, BusyError, CancelledError, Context,
+                    ContextOptions, Dtype, FailurePolicy, FormatError, InternalError,
+                    InvalidArgumentError, IoError, LogLevel, Norm, NotFoundError, NumericError,
+                    OutOfMemoryError, Progress, RmiaMode, RmiaPopulation, Schedule, ShapeError,
+                    Signal, StateError, UnlearnMethod, UnsupportedError, default_context)
+from ._data import Dataset, forget_indices, npy_write
+from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolOptions,
+                    TrainOptions, train)
+
+MemoryStats = _base.MemoryStats.type
+TrainResult = _nets.TrainResult.type
+UnlearnResult = _audit.UnlearnResult.type
+Audit = _audit.Audit.type
+RECORD = _attack.RECORD  # NumPy type of the rows that attacks return
+
+MARGIN_FALLBACK = _base.lib.AMUN_ATTACK_MARGIN_FALLBACK
+RETRIED = _base.lib.AMUN_ATTACK_RETRIED
+
+__version__ = _base.text(_base.lib.amun_version_string())
+
+
+def build_info():
+    """Version, compiler, backends and features of the running library, as a dict."""
+    import json
+    return json.loads(_base.text(_base.lib.amun_build_info_json()))
+
+
+__all__ = [_name for _name in dir() if not _name.startswith("_")]

@@ -1,0 +1,490 @@
+"""The C interface. Written by gen_cdef.py from include/amun/*.h; do not edit."""
+
+CDEF = """
+#define AMUN_VERSION_MAJOR 0
+#define AMUN_VERSION_MINOR 1
+#define AMUN_VERSION_PATCH 0
+#define AMUN_ABI_MAJOR 0
+#define AMUN_ABI_MINOR 1
+#define AMUN_MAX_NDIM 8
+#define AMUN_VIEW_READONLY 1
+#define AMUN_ATTACK_MARGIN_FALLBACK 1
+#define AMUN_ATTACK_RETRIED 2
+
+/* base.h */
+typedef int32_t amun_status;
+enum {
+    AMUN_OK = 0,
+    AMUN_ERROR_INVALID_ARGUMENT = -1,
+    AMUN_ERROR_OUT_OF_MEMORY = -2,
+    AMUN_ERROR_IO = -3,
+    AMUN_ERROR_FORMAT = -4,
+    AMUN_ERROR_UNSUPPORTED = -5,
+    AMUN_ERROR_SHAPE = -6,
+    AMUN_ERROR_STATE = -7,
+    AMUN_ERROR_BUSY = -8,
+    AMUN_ERROR_CANCELLED = -9,
+    AMUN_ERROR_NUMERIC = -10,
+    AMUN_ERROR_BACKEND = -11,
+    AMUN_ERROR_NOT_FOUND = -12,
+    AMUN_ERROR_INTERNAL = -99,
+};
+typedef int32_t amun_dtype;
+enum {
+    AMUN_DTYPE_F32 = 1,
+    AMUN_DTYPE_F64 = 2,
+    AMUN_DTYPE_F16 = 3,
+    AMUN_DTYPE_BF16 = 4,
+    AMUN_DTYPE_U8 = 5,
+    AMUN_DTYPE_I32 = 6,
+    AMUN_DTYPE_I64 = 7,
+    AMUN_DTYPE_BOOL = 8,
+};
+typedef struct amun_progress {
+    size_t struct_size;
+    const char *phase;
+    uint64_t step;
+    uint64_t total;
+    double loss;
+    double metric;
+    double seconds;
+} amun_progress;
+typedef int32_t (*amun_progress_fn)(const amun_progress *progress, void *user_data);
+typedef struct amun_call_options {
+    size_t struct_size;
+    amun_progress_fn progress;
+    void *user_data;
+    int32_t min_interval_ms;
+    int32_t reserved0;
+} amun_call_options;
+amun_status amun_call_options_init(amun_call_options *opts, size_t size);
+const char *amun_status_string(amun_status status);
+const char *amun_last_error_message(void);
+uint32_t amun_version(void);
+const char *amun_version_string(void);
+uint32_t amun_abi_version(void);
+const char *amun_build_info_json(void);
+
+/* context.h */
+typedef struct amun_context amun_context;
+typedef void *(*amun_alloc_fn)(void *user_data, size_t size, size_t align);
+typedef void (*amun_free_fn)(void *user_data, void *ptr, size_t size, size_t align);
+typedef struct amun_context_options {
+    size_t struct_size;
+    amun_alloc_fn alloc;
+    amun_free_fn free;
+    void *allocator_data;
+    uint64_t memory_limit;
+    int32_t threads;
+    int32_t reserved0;
+} amun_context_options;
+typedef struct amun_memory_stats {
+    size_t struct_size;
+    uint64_t current;
+    uint64_t peak;
+    uint64_t blocks;
+} amun_memory_stats;
+amun_status amun_context_options_init(amun_context_options *opts, size_t size);
+amun_status amun_context_create(amun_context **ctx, const amun_context_options *opts);
+amun_context *amun_context_ref(amun_context *ctx);
+void amun_context_unref(amun_context *ctx);
+amun_status amun_context_set_threads(amun_context *ctx, int32_t threads);
+int32_t amun_context_get_threads(const amun_context *ctx);
+typedef int32_t amun_log_level;
+enum {
+    AMUN_LOG_SILENT = 0,
+    AMUN_LOG_WARNING = 1,
+    AMUN_LOG_INFO = 2,
+    AMUN_LOG_DEBUG = 3,
+};
+typedef void (*amun_log_fn)(amun_log_level level, const char *message, void *user_data);
+amun_status amun_context_set_log(amun_context *ctx, amun_log_fn fn, void *user_data, amun_log_level level);
+amun_status amun_context_set_memory_limit(amun_context *ctx, uint64_t bytes);
+amun_status amun_context_get_memory(const amun_context *ctx, amun_memory_stats *stats);
+
+/* tensor.h */
+typedef struct amun_tensor_view {
+    void *data;
+    int32_t dtype;
+    int32_t ndim;
+    uint32_t flags;
+    uint32_t reserved;
+    int64_t shape[AMUN_MAX_NDIM];
+    int64_t strides[AMUN_MAX_NDIM];
+} amun_tensor_view;
+amun_status amun_tensor_view_init(amun_tensor_view *view, void *data, amun_dtype dtype, int32_t ndim, const int64_t *shape);
+size_t amun_dtype_size(amun_dtype dtype);
+
+/* dataset.h */
+typedef struct amun_dataset amun_dataset;
+typedef void (*amun_release_fn)(void *user_data);
+amun_status amun_dataset_open_view(amun_dataset **ds, amun_context *ctx, const amun_tensor_view *images, const amun_tensor_view *labels, int64_t classes, amun_release_fn release, void *user_data);
+amun_status amun_dataset_open_cifar10(amun_dataset **ds, amun_context *ctx, const char *path, const char *split);
+amun_status amun_dataset_open_cifar100(amun_dataset **ds, amun_context *ctx, const char *path, const char *split);
+amun_status amun_dataset_open_idx(amun_dataset **ds, amun_context *ctx, const char *images, const char *labels);
+amun_status amun_dataset_open_npy(amun_dataset **ds, amun_context *ctx, const char *images, const char *labels);
+amun_status amun_dataset_subset(amun_dataset **ds, amun_dataset *parent, const int64_t *indices, size_t count);
+amun_dataset *amun_dataset_ref(amun_dataset *ds);
+void amun_dataset_unref(amun_dataset *ds);
+size_t amun_dataset_count(const amun_dataset *ds);
+int64_t amun_dataset_classes(const amun_dataset *ds);
+amun_status amun_dataset_shape(const amun_dataset *ds, int64_t shape[3]);
+amun_status amun_dataset_labels(const amun_dataset *ds, size_t first, size_t count, int64_t *labels);
+amun_status amun_dataset_read(const amun_dataset *ds, size_t first, size_t count, float *images);
+amun_status amun_forget_indices(int64_t *indices, size_t count, size_t population, uint32_t seed);
+amun_status amun_npy_write(amun_context *ctx, const char *path, const amun_tensor_view *view);
+
+/* model.h */
+typedef struct amun_graph amun_graph;
+typedef int32_t amun_node;
+typedef struct amun_conv2d_options {
+    size_t struct_size;
+    int64_t channels;
+    int64_t kernel_h, kernel_w;
+    int64_t stride_h, stride_w;
+    int64_t pad_h, pad_w;
+    int64_t dilation_h, dilation_w;
+    int64_t groups;
+    int32_t bias;
+    int32_t reserved0;
+} amun_conv2d_options;
+amun_status amun_conv2d_options_init(amun_conv2d_options *opts, size_t size);
+typedef struct amun_pool_options {
+    size_t struct_size;
+    int64_t kernel_h, kernel_w;
+    int64_t stride_h, stride_w;
+    int64_t pad_h, pad_w;
+} amun_pool_options;
+amun_status amun_pool_options_init(amun_pool_options *opts, size_t size);
+amun_status amun_graph_create(amun_graph **graph, amun_context *ctx, int64_t channels, int64_t height, int64_t width);
+amun_graph *amun_graph_ref(amun_graph *graph);
+void amun_graph_unref(amun_graph *graph);
+amun_status amun_graph_conv2d(amun_node *node, amun_graph *graph, amun_node src, const char *name, const amun_conv2d_options *opts);
+amun_status amun_graph_linear(amun_node *node, amun_graph *graph, amun_node src, const char *name, int64_t features, int32_t bias);
+amun_status amun_graph_batchnorm(amun_node *node, amun_graph *graph, amun_node src, const char *name, double eps, double momentum);
+amun_status amun_graph_relu(amun_node *node, amun_graph *graph, amun_node src);
+amun_status amun_graph_add(amun_node *node, amun_graph *graph, amun_node a, amun_node b);
+amun_status amun_graph_scale(amun_node *node, amun_graph *graph, amun_node src, double factor);
+amun_status amun_graph_max_pool(amun_node *node, amun_graph *graph, amun_node src, const amun_pool_options *opts);
+amun_status amun_graph_avg_pool(amun_node *node, amun_graph *graph, amun_node src, const amun_pool_options *opts);
+amun_status amun_graph_global_pool(amun_node *node, amun_graph *graph, amun_node src);
+amun_status amun_graph_flatten(amun_node *node, amun_graph *graph, amun_node src);
+amun_status amun_graph_concat(amun_node *node, amun_graph *graph, const amun_node *srcs, int32_t count);
+amun_status amun_graph_normalise(amun_node *node, amun_graph *graph, amun_node src, const double *mean, const double *std);
+typedef struct amun_model amun_model;
+typedef struct amun_model_options {
+    size_t struct_size;
+    int64_t classes;
+    int64_t channels;
+    int64_t height;
+    int64_t width;
+    uint64_t seed;
+} amun_model_options;
+amun_status amun_model_options_init(amun_model_options *opts, size_t size);
+amun_status amun_model_create(amun_model **model, amun_context *ctx, const char *arch, const amun_model_options *opts);
+amun_status amun_model_create_graph(amun_model **model, amun_context *ctx, amun_graph *graph, uint64_t seed);
+amun_status amun_model_clone(amun_model **model, const amun_model *source);
+amun_model *amun_model_ref(amun_model *model);
+void amun_model_unref(amun_model *model);
+amun_status amun_model_reset(amun_model *model, uint64_t seed);
+amun_status amun_model_load(amun_model **model, amun_context *ctx, const char *path);
+amun_status amun_model_load_weights(amun_model *model, const char *path);
+amun_status amun_model_save(const amun_model *model, const char *path);
+const char *amun_model_arch(const amun_model *model);
+int64_t amun_model_classes(const amun_model *model);
+amun_status amun_model_shape(const amun_model *model, int64_t shape[3]);
+size_t amun_model_parameters(const amun_model *model);
+amun_status amun_model_get_tensor(const amun_model *model, const char *name, float *values, size_t count);
+amun_status amun_model_set_tensor(amun_model *model, const char *name, const float *values, size_t count);
+amun_status amun_model_predict(const amun_model *model, const amun_tensor_view *images, const amun_tensor_view *logits, const amun_call_options *call);
+amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, int32_t mode, uint64_t *bytes);
+
+/* attack.h */
+typedef struct amun_attack amun_attack;
+typedef struct amun_fgsm_options {
+    size_t struct_size;
+    double eps;
+    int32_t batch;
+    int32_t reserved0;
+} amun_fgsm_options;
+amun_status amun_fgsm_options_init(amun_fgsm_options *opts, size_t size);
+typedef struct amun_ffgsm_options {
+    size_t struct_size;
+    double eps;
+    double step;
+    uint64_t seed;
+    int32_t batch;
+    int32_t reserved0;
+} amun_ffgsm_options;
+amun_status amun_ffgsm_options_init(amun_ffgsm_options *opts, size_t size);
+typedef struct amun_pgd_options {
+    size_t struct_size;
+    double eps;
+    double step;
+    int32_t steps;
+    int32_t random_start;
+    uint64_t seed;
+    int32_t batch;
+    int32_t reserved0;
+} amun_pgd_options;
+amun_status amun_pgd_linf_options_init(amun_pgd_options *opts, size_t size);
+amun_status amun_pgd_l2_options_init(amun_pgd_options *opts, size_t size);
+typedef int32_t amun_norm;
+enum {
+    AMUN_NORM_L2 = 1,
+    AMUN_NORM_LINF = 2,
+};
+typedef int32_t amun_failure_policy;
+enum {
+    AMUN_FAILURE_LEAVE_OUT = 1,
+    AMUN_FAILURE_KEEP_IN_DF = 2,
+    AMUN_FAILURE_ERROR = 3,
+    AMUN_FAILURE_RETRY = 4,
+};
+typedef struct amun_search_options {
+    size_t struct_size;
+    amun_norm norm;
+    int32_t steps;
+    double eps0;
+    double growth;
+    double step_divisor;
+    double eps_max;
+    int32_t restart;
+    int32_t margin_fallback;
+    amun_failure_policy on_failure;
+    int32_t batch;
+    uint64_t seed;
+} amun_search_options;
+amun_status amun_search_options_init(amun_search_options *opts, size_t size);
+amun_status amun_attack_create_fgsm(amun_attack **attack, amun_context *ctx, const amun_fgsm_options *opts);
+amun_status amun_attack_create_ffgsm(amun_attack **attack, amun_context *ctx, const amun_ffgsm_options *opts);
+amun_status amun_attack_create_pgd_linf(amun_attack **attack, amun_context *ctx, const amun_pgd_options *opts);
+amun_status amun_attack_create_pgd_l2(amun_attack **attack, amun_context *ctx, const amun_pgd_options *opts);
+amun_status amun_attack_create_search(amun_attack **attack, amun_context *ctx, const amun_search_options *opts);
+amun_attack *amun_attack_ref(amun_attack *attack);
+void amun_attack_unref(amun_attack *attack);
+typedef int32_t amun_attack_outcome;
+enum {
+    AMUN_ATTACK_FLIPPED = 1,
+    AMUN_ATTACK_NOT_FLIPPED = 2,
+    AMUN_ATTACK_FAILED_CAP = 3,
+    AMUN_ATTACK_FAILED_GRADIENT = 4,
+    AMUN_ATTACK_FAILED_NUMERIC = 5,
+};
+typedef struct amun_attack_record {
+    int64_t index;
+    int32_t label;
+    int32_t predicted;
+    int32_t adversarial;
+    amun_attack_outcome outcome;
+    double eps;
+    double l2, linf;
+    int32_t updates;
+    uint32_t flags;
+    uint64_t input_hash;
+} amun_attack_record;
+amun_status amun_attack_run(amun_attack *attack, const amun_model *model, const amun_tensor_view *images, const amun_tensor_view *labels, const int64_t *ids, const amun_tensor_view *adversarial, amun_attack_record *records, const amun_call_options *call);
+typedef struct amun_advset amun_advset;
+amun_status amun_advset_build(amun_advset **set, amun_attack *attack, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, const amun_call_options *call);
+amun_status amun_advset_save(const amun_advset *set, const char *path);
+amun_status amun_advset_load(amun_advset **set, const amun_dataset *data, const char *path, amun_context *ctx);
+amun_advset *amun_advset_ref(amun_advset *set);
+void amun_advset_unref(amun_advset *set);
+size_t amun_advset_count(const amun_advset *set);
+size_t amun_advset_found(const amun_advset *set);
+const amun_attack_record *amun_advset_records(const amun_advset *set);
+amun_status amun_advset_image(const amun_advset *set, size_t i, float *image);
+
+/* train.h */
+typedef int32_t amun_schedule;
+enum {
+    AMUN_SCHEDULE_CONSTANT = 1,
+    AMUN_SCHEDULE_STEP = 2,
+    AMUN_SCHEDULE_COSINE = 3,
+    AMUN_SCHEDULE_ONECYCLE = 4,
+};
+typedef struct amun_train_options {
+    size_t struct_size;
+    int32_t epochs;
+    int32_t batch;
+    double lr;
+    double momentum;
+    double weight_decay;
+    int32_t nesterov;
+    amun_schedule schedule;
+    int32_t step_epochs;
+    int32_t augment_pad;
+    double gamma;
+    double warmup;
+    double final_factor;
+    double label_smoothing;
+    int32_t augment_flip;
+    int32_t checkpoint_every;
+    uint64_t seed;
+    const char *checkpoint;
+} amun_train_options;
+amun_status amun_train_options_init(amun_train_options *opts, size_t size);
+typedef struct amun_train_result {
+    size_t struct_size;
+    double loss;
+    double accuracy;
+    double seconds;
+    int64_t epochs;
+    int64_t samples;
+} amun_train_result;
+amun_status amun_train_run(amun_train_result *result, amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, const amun_train_options *opts, const amun_call_options *call);
+amun_status amun_model_evaluate(double *accuracy, double *loss, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, const amun_call_options *call);
+
+/* mia.h */
+typedef int32_t amun_signal;
+enum {
+    AMUN_SIGNAL_SOFTMAX = 1,
+    AMUN_SIGNAL_TAYLOR = 2,
+    AMUN_SIGNAL_SOFT_MARGIN = 3,
+    AMUN_SIGNAL_TAYLOR_SOFT_MARGIN = 4,
+    AMUN_SIGNAL_LOG_LOGIT = 5,
+};
+typedef int32_t amun_rmia_mode;
+enum {
+    AMUN_RMIA_ONLINE = 1,
+    AMUN_RMIA_OFFLINE = 2,
+};
+typedef int32_t amun_rmia_population;
+enum {
+    AMUN_RMIA_POOL = 1,
+    AMUN_RMIA_TEST_ONLY = 2,
+};
+typedef struct amun_rmia_options {
+    size_t struct_size;
+    amun_signal signal;
+    int32_t taylor_degree;
+    double temperature;
+    double margin;
+    double gamma;
+    amun_rmia_mode mode;
+    amun_rmia_population population;
+    double offline_a;
+    double trim;
+} amun_rmia_options;
+amun_status amun_rmia_options_init(amun_rmia_options *opts, size_t size);
+amun_status amun_signal_compute(double *signal, size_t *nonpositive, const amun_tensor_view *logits, const amun_tensor_view *labels, const amun_rmia_options *opts);
+amun_status amun_rmia_scores(double *scores, const double *target, const double *references, const uint8_t *included, const uint8_t *population, size_t models, size_t n, const amun_rmia_options *opts);
+amun_status amun_auc_compute(double *auc, const double *positives, size_t n_positives, const double *negatives, size_t n_negatives);
+amun_status amun_tpr_at_fpr(double *tpr, const double *positives, size_t n_positives, const double *negatives, size_t n_negatives, double fpr);
+amun_status amun_rmia_inclusion(uint8_t *included, size_t models, size_t n, uint32_t seed);
+amun_status amun_svc_features(double *confidence, double *entropy, double *modified_entropy, const amun_tensor_view *logits, const amun_tensor_view *labels);
+amun_status amun_svc_mis(double *mis, const double *members, const double *nonmembers, size_t n_each, const double *forget, size_t n_forget);
+typedef struct amun_mia amun_mia;
+typedef struct amun_mia_options {
+    size_t struct_size;
+    int32_t references;
+    int32_t subsamples;
+    uint64_t seed;
+    const amun_rmia_options *rmia;
+} amun_mia_options;
+amun_status amun_mia_options_init(amun_mia_options *opts, size_t size);
+amun_status amun_mia_create(amun_mia **mia, amun_context *ctx, amun_dataset *train, amun_dataset *test, const amun_mia_options *opts);
+amun_mia *amun_mia_ref(amun_mia *mia);
+void amun_mia_unref(amun_mia *mia);
+amun_status amun_mia_train_references(amun_mia *mia, const amun_model *like, const amun_train_options *opts, const char *dir, const amun_call_options *call);
+amun_status amun_mia_set_reference(amun_mia *mia, int32_t number, const amun_tensor_view *logits);
+const uint8_t *amun_mia_inclusion(const amun_mia *mia);
+typedef struct amun_audit {
+    size_t struct_size;
+    double ua, ra, ta;
+    double ft_auc, fr_auc, rt_auc;
+    double ft_auc_sd;
+    double ft_tpr_1, ft_tpr_01;
+    double mis;
+    double seconds;
+    int64_t nonpositive;
+    int64_t references;
+} amun_audit;
+amun_status amun_mia_audit(amun_audit *audit, amun_mia *mia, const amun_model *model, const int64_t *forget, size_t count, const amun_call_options *call);
+typedef struct amun_report amun_report;
+amun_status amun_report_create(amun_report **report, amun_context *ctx, const char *dataset, const char *arch, size_t forget_count, int32_t references);
+amun_report *amun_report_ref(amun_report *report);
+void amun_report_unref(amun_report *report);
+amun_status amun_report_add(amun_report *report, const char *method, uint64_t seed, const amun_audit *audit, double seconds);
+amun_status amun_report_add_provenance(amun_report *report, const char *key, const char *json);
+amun_status amun_report_get(const amun_report *report, const char *method, amun_audit *mean, amun_audit *sd, double *seconds);
+amun_status amun_report_table(const amun_report *report, char *buf, size_t cap, size_t *needed);
+amun_status amun_report_write(const amun_report *report, const char *path);
+
+/* unlearn.h */
+typedef int32_t amun_unlearn_method;
+enum {
+    AMUN_UNLEARN_RETRAIN = 1,
+    AMUN_UNLEARN_AMUN = 2,
+    AMUN_UNLEARN_AMUN_ADVONLY = 3,
+};
+typedef struct amun_unlearn_options {
+    size_t struct_size;
+    amun_unlearn_method method;
+    int32_t remain;
+    const amun_train_options *train;
+    uint64_t seed;
+} amun_unlearn_options;
+amun_status amun_unlearn_options_init(amun_unlearn_options *opts, size_t size);
+amun_status amun_unlearn_train_options_init(amun_train_options *opts, size_t size, amun_unlearn_method method);
+typedef struct amun_unlearn_result {
+    size_t struct_size;
+    int64_t remain, forget, adversarial;
+    int64_t failed;
+    double loss, accuracy;
+    double seconds;
+} amun_unlearn_result;
+amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *model, const amun_dataset *train, const int64_t *forget, size_t count, const amun_advset *set, const amun_unlearn_options *opts, const amun_call_options *call);
+"""
+
+VERSION = "0.1.0"
+
+# enumeration: its names without their common beginning
+ENUMS = {'amun_status': {'OK': 0,
+                 'ERROR_INVALID_ARGUMENT': -1,
+                 'ERROR_OUT_OF_MEMORY': -2,
+                 'ERROR_IO': -3,
+                 'ERROR_FORMAT': -4,
+                 'ERROR_UNSUPPORTED': -5,
+                 'ERROR_SHAPE': -6,
+                 'ERROR_STATE': -7,
+                 'ERROR_BUSY': -8,
+                 'ERROR_CANCELLED': -9,
+                 'ERROR_NUMERIC': -10,
+                 'ERROR_BACKEND': -11,
+                 'ERROR_NOT_FOUND': -12,
+                 'ERROR_INTERNAL': -99},
+ 'amun_dtype': {'F32': 1,
+                'F64': 2,
+                'F16': 3,
+                'BF16': 4,
+                'U8': 5,
+                'I32': 6,
+                'I64': 7,
+                'BOOL': 8},
+ 'amun_log_level': {'SILENT': 0, 'WARNING': 1, 'INFO': 2, 'DEBUG': 3},
+ 'amun_norm': {'L2': 1, 'LINF': 2},
+ 'amun_failure_policy': {'LEAVE_OUT': 1, 'KEEP_IN_DF': 2, 'ERROR': 3, 'RETRY': 4},
+ 'amun_attack_outcome': {'FLIPPED': 1,
+                         'NOT_FLIPPED': 2,
+                         'FAILED_CAP': 3,
+                         'FAILED_GRADIENT': 4,
+                         'FAILED_NUMERIC': 5},
+ 'amun_schedule': {'CONSTANT': 1, 'STEP': 2, 'COSINE': 3, 'ONECYCLE': 4},
+ 'amun_signal': {'SOFTMAX': 1,
+                 'TAYLOR': 2,
+                 'SOFT_MARGIN': 3,
+                 'TAYLOR_SOFT_MARGIN': 4,
+                 'LOG_LOGIT': 5},
+ 'amun_rmia_mode': {'ONLINE': 1, 'OFFLINE': 2},
+ 'amun_rmia_population': {'POOL': 1, 'TEST_ONLY': 2},
+ 'amun_unlearn_method': {'RETRAIN': 1, 'AMUN': 2, 'AMUN_ADVONLY': 3}}
+
+# struct: its fields that hold a value of an enumeration
+ENUM_FIELDS = {'amun_search_options': {'norm': 'amun_norm', 'on_failure': 'amun_failure_policy'},
+ 'amun_attack_record': {'outcome': 'amun_attack_outcome'},
+ 'amun_train_options': {'schedule': 'amun_schedule'},
+ 'amun_rmia_options': {'signal': 'amun_signal',
+                       'mode': 'amun_rmia_mode',
+                       'population': 'amun_rmia_population'},
+ 'amun_unlearn_options': {'method': 'amun_unlearn_method'}}
