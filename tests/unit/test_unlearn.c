@@ -610,6 +610,7 @@ START_TEST(digits)
     enum { TRAIN = 500, GONE = 50 };
     amun_context *ctx = NULL;
     ck_ok(amun_context_create(&ctx, NULL));
+    ck_ok(amun_context_set_threads(ctx, 1)); /* layers too small to share */
     amun_dataset *all = digits_open(ctx), *train = NULL;
     int64_t first[TRAIN], forget[GONE];
     for (int64_t i = 0; i < TRAIN; i++) {
