@@ -17,7 +17,9 @@ static double combine(const double lanes[LANES])
 
 static float clamp01(double v)
 {
-    return (float)(v < 0.0 ? 0.0 : v > 1.0 ? 1.0 : v);
+    v = v < 0.0 ? 0.0 : v;
+    v = v > 1.0 ? 1.0 : v;
+    return (float)v;
 }
 
 double amun__project_norm(const float *v, size_t n)
@@ -100,7 +102,8 @@ void amun__project_step_linf(float *a, const float *x, const float *g, double al
     for (size_t i = 0; i < n; i++) {
         double sign = (double)((g[i] > 0.0f) - (g[i] < 0.0f));
         double d = ((double)a[i] + alpha * sign) - (double)x[i];
-        d = d < -eps ? -eps : d > eps ? eps : d;
+        d = d < -eps ? -eps : d; /* two plain choices: compilers make minima and maxima of them */
+        d = d > eps ? eps : d;
         a[i] = clamp01((double)x[i] + d);
     }
 }

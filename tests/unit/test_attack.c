@@ -1,5 +1,5 @@
-/* FGSM, FFGSM and PGD against a naive re-implementation that takes one sample at a time, their bounds,
- * and every argument that attacks refuse. */
+/* FGSM, FFGSM and PGD against a naive re-implementation that takes one sample at a time, their
+ * bounds, and every argument that attacks refuse. */
 #include "attack_fixture.h"
 
 static test_allocator allocator;
@@ -77,7 +77,8 @@ static amun_attack *create_case(const attack_case *c, int32_t batch)
     return attack;
 }
 
-/* ---- oracle ----------------------------------------------------------------------------------- */
+/* ---- oracle -----------------------------------------------------------------------------------
+ */
 
 static double clip(double v, double low, double high)
 {
@@ -201,7 +202,8 @@ START_TEST(test_oracle)
 }
 END_TEST
 
-/* ---- properties ------------------------------------------------------------------------------- */
+/* ---- properties -------------------------------------------------------------------------------
+ */
 
 START_TEST(test_bounds_and_batches)
 {
@@ -333,8 +335,8 @@ START_TEST(test_layouts)
     ck_ok(amun_tensor_view_init(&out_view, out, AMUN_DTYPE_F32, 4, shape));
     for (size_t k = 0; k < 3; k++) {
         memset(out, 0, sizeof out);
-        ck_ok(amun_attack_run(attack, network, &views[k], &label_view, NULL, &out_view, NULL,
-                              NULL));
+        ck_ok(
+            amun_attack_run(attack, network, &views[k], &label_view, NULL, &out_view, NULL, NULL));
         ck_assert_mem_eq(out, s.adversarial, sizeof out);
     }
     amun_attack_unref(attack);
@@ -370,7 +372,8 @@ START_TEST(test_nan_weights)
 }
 END_TEST
 
-/* ---- refusals --------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------------
+ */
 
 START_TEST(test_bad_samples)
 {
@@ -512,15 +515,16 @@ START_TEST(test_cancel_and_progress)
     }
     int32_t calls = 1000;
     call.user_data = &calls;
-    ck_ok(amun_attack_run(attack, network, &s.image_view, &s.label_view, NULL,
-                          &s.adversarial_view, s.records, &call));
+    ck_ok(amun_attack_run(attack, network, &s.image_view, &s.label_view, NULL, &s.adversarial_view,
+                          s.records, &call));
     ck_assert_int_eq(calls, 1000 - 3 * 7); /* three batches of seven steps */
     amun_attack_unref(attack);
     samples_close(&s);
 }
 END_TEST
 
-/* ---- options ---------------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------------
+ */
 
 START_TEST(test_defaults)
 {

@@ -37,7 +37,8 @@ typedef struct toy_result {
     float image[2];
 } toy_result;
 
-static toy_result run_toy(const amun_model *model, int64_t label, const amun_search_options *options)
+static toy_result run_toy(const amun_model *model, int64_t label,
+                          const amun_search_options *options)
 {
     samples s;
     toy_result result;
@@ -299,7 +300,7 @@ START_TEST(test_policy_error)
 }
 END_TEST
 
-/* ---- an oracle: section "the author's modified PGD" of the paper's code, one sample at a time ---- */
+/* ---- an oracle: the same search, written for one sample at a time -------------------------------- */
 
 static double norm_of(const double *v, size_t n)
 {
@@ -406,7 +407,8 @@ START_TEST(test_oracle)
 }
 END_TEST
 
-/* ---- properties ------------------------------------------------------------------------------- */
+/* ---- properties -------------------------------------------------------------------------------
+ */
 
 /* What must hold for every result: bounds, box, labels as the model sees them. */
 static void check_results(const samples *s, const amun_model *model)
@@ -527,8 +529,7 @@ START_TEST(test_mixed_lengths)
             /* radii 0.04, 0.08, 0.16; each round ends on its ball, the last allowed at 0.16 */
             double gap = (double)s.images[2 * i] - 0.45;
             const amun_attack_record *r = &s.records[i];
-            ck_assert_int_eq(r->outcome,
-                             gap < 0.16 ? AMUN_ATTACK_FLIPPED : AMUN_ATTACK_FAILED_CAP);
+            ck_assert_int_eq(r->outcome, gap < 0.16 ? AMUN_ATTACK_FLIPPED : AMUN_ATTACK_FAILED_CAP);
             double eps = gap < 0.04 ? 0.04 : gap < 0.08 ? 0.08 : 0.16;
             ck_close(r->eps, eps, 1e-12);
             ck_assert(s.adversarial[2 * i + 1] == 0.25f);
