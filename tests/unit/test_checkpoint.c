@@ -353,12 +353,18 @@ START_TEST(other_label)
 {
     fixture f;
     setup(&f, "label.ckpt");
+    blobs_free(&f.b);
+    blobs_make(&f.b, f.ctx, 200, 1, SIDE, SIDE, CLASSES, 23);
     half_done(&f);
-    f.b.labels[13] = (f.b.labels[13] + 1) % CLASSES;
-    amun_dataset_unref(f.b.data);
-    blobs_open(&f.b, f.ctx, 1, SIDE, SIDE, CLASSES);
-    amun_train_options t = options(f.path);
-    ck_fails(run_fresh(&f, &t, NULL, NULL), AMUN_ERROR_STATE, "data is 30 samples");
+    for (size_t i = 1; i < 200; i += 33) {
+        int64_t label = f.b.labels[i];
+        f.b.labels[i] = (label + 1) % CLASSES;
+        amun_dataset_unref(f.b.data);
+        blobs_open(&f.b, f.ctx, 1, SIDE, SIDE, CLASSES);
+        amun_train_options t = options(f.path);
+        ck_fails(run_fresh(&f, &t, NULL, NULL), AMUN_ERROR_STATE, "data is 200 samples");
+        f.b.labels[i] = label;
+    }
     teardown(&f);
 }
 END_TEST
