@@ -348,7 +348,7 @@ START_TEST(other_data)
 }
 END_TEST
 
-/* One label of many differs: seen, though only some of the images are looked at. */
+/* One label of many differs, or the order: seen, though only some of the images are looked at. */
 START_TEST(other_label)
 {
     fixture f;
@@ -365,6 +365,20 @@ START_TEST(other_label)
         ck_fails(run_fresh(&f, &t, NULL, NULL), AMUN_ERROR_STATE, "data is 200 samples");
         f.b.labels[i] = label;
     }
+    /* two images of one class change places */
+    int64_t order[200];
+    for (int64_t i = 0; i < 200; i++) {
+        order[i] = i;
+    }
+    order[13] = 16;
+    order[16] = 13;
+    ck_assert_int_eq(f.b.labels[13], f.b.labels[16]);
+    amun_dataset_unref(f.b.data);
+    blobs_open(&f.b, f.ctx, 1, SIDE, SIDE, CLASSES);
+    amun_train_options t = options(f.path);
+    ck_fails(amun_train_run(NULL, f.model, f.b.data, order, 200, &t, NULL), AMUN_ERROR_STATE,
+             "data is 200 samples");
+    ck_ok(amun_train_run(NULL, f.model, f.b.data, NULL, 0, &t, NULL));
     teardown(&f);
 }
 END_TEST
