@@ -212,14 +212,14 @@ END_TEST
 
 /* ---- policies -------------------------------------------------------------------------------- */
 
-/* z = (0.01 - relu(x1 - 0.5), 0): flat at x1 = 0.5, falling to the right of it. */
-static amun_model *dead_model(void)
+/* z = (height - relu(x1 - 0.5), 0): flat at x1 = 0.5, falling to the right of it. */
+static amun_model *dead_model(float height)
 {
     amun_graph *graph = NULL;
     amun_model *model = NULL;
     amun_node node = 0;
     const float first[2] = {1.0f, 0.0f}, first_bias = -0.5f;
-    const float second[2] = {-1.0f, 0.0f}, second_bias[2] = {0.01f, 0.0f};
+    const float second[2] = {-1.0f, 0.0f}, second_bias[2] = {height, 0.0f};
     ck_ok(amun_graph_create(&graph, ctx, 2, 1, 1));
     ck_ok(amun_graph_flatten(&node, graph, 0));
     ck_ok(amun_graph_linear(&node, graph, node, "fc1", 1, 1));
@@ -237,7 +237,7 @@ static amun_model *dead_model(void)
 START_TEST(test_retry)
 {
     enum { COUNT = 32 };
-    amun_model *model = dead_model();
+    amun_model *model = dead_model(0.01f);
     amun_search_options options = search_options();
     options.on_failure = AMUN_FAILURE_RETRY;
     options.seed = 3;
@@ -277,8 +277,9 @@ END_TEST
 START_TEST(test_policy_error)
 {
     enum { COUNT = 20 };
-    /* z = (x1 - 0.45, 0) with cap 0.04 fails for x1 = 0.5; 0.46 flips after 3 steps */
-    amun_model *model = toy_model(ctx, 1.0f);
+    /* z = (0.2 - relu(x1 - 0.5), 0) with cap 0.04: 0.5 has no gradient and fails at once, 0.51
+     * fails at the cap after 50 steps, 0.69 flips after 3 */
+    amun_model *model = dead_model(0.2f);
     const int32_t batches[] = {1, 7, 128};
     for (size_t b = 0; b < 3; b++) {
         amun_search_options options = search_options();
@@ -288,7 +289,7 @@ START_TEST(test_policy_error)
         samples s;
         samples_open(&s, COUNT, 2, 1, 1);
         for (size_t i = 0; i < COUNT; i++) {
-            s.images[2 * i] = i % 6 == 5 ? 0.5f : 0.46f;
+            s.images[2 * i] = i == 5 ? 0.51f : i == 6 || i == 13 ? 0.5f : 0.69f;
             s.ids[i] = 300 + (int64_t)i;
         }
         amun_attack *attack = search_attack(ctx, &options);
@@ -300,7 +301,8 @@ START_TEST(test_policy_error)
 }
 END_TEST
 
-/* ---- an oracle: the same search, written for one sample at a time -------------------------------- */
+/* ---- an oracle: the same search, written for one sample at a time
+ * -------------------------------- */
 
 static double norm_of(const double *v, size_t n)
 {
