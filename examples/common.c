@@ -47,8 +47,8 @@ void ex_check(amun_status status)
     }
     /* What a status says about whose fault it is: files that are missing, refused or damaged are
      * the caller's. */
-    bool file = status == AMUN_ERROR_NOT_FOUND || status == AMUN_ERROR_IO ||
-                status == AMUN_ERROR_FORMAT;
+    bool file =
+        status == AMUN_ERROR_NOT_FOUND || status == AMUN_ERROR_IO || status == AMUN_ERROR_FORMAT;
     (file ? ex_usage : ex_die)("%s: %s", amun_status_string(status), amun_last_error_message());
 }
 
@@ -88,7 +88,10 @@ static const ex_option common_options[] = {
 
 static const char *placeholder(const ex_option *option)
 {
-    static const char *const words[] = {"N", "X", "TEXT", "FILE", "", ""};
+    static const char *const words[] = {
+        [EX_INT] = "N",      [EX_REAL] = "X",  [EX_TEXT] = "PATH", [EX_FILE] = "FILE",
+        [EX_FILES] = "FILE", [EX_CHOICE] = "", [EX_FLAG] = "",
+    };
     return option->kind == EX_CHOICE ? option->choices : words[option->kind];
 }
 
@@ -97,8 +100,11 @@ static void print_options(const ex_option *options)
     for (const ex_option *o = options; o->name != NULL; o++) {
         const char *word = placeholder(o);
         int used = printf("  --%s%s%s", o->name, word[0] == '\0' ? "" : " ", word);
-        printf("%*s%s%s\n", used < 28 ? 28 - used : 2, "", o->help,
-               o->required ? " (required)" : "");
+        if (used > 26) {
+            putchar('\n');
+            used = 0;
+        }
+        printf("%*s%s%s\n", 28 - used, "", o->help, o->required ? " (required)" : "");
     }
 }
 
@@ -107,7 +113,7 @@ _Noreturn static void print_help(const char *about, const ex_option *options)
     printf("usage: %s [options]\n%s\n\n", program, about);
     print_options(options);
     print_options(common_options);
-    printf("  --help%22sthis text\n", "");
+    printf("  --help%*sthis text\n", 20, "");
     exit(fflush(stdout) == 0 ? 0 : 1);
 }
 
@@ -161,6 +167,25 @@ static void set_choice(const ex_option *o, const char *text)
     ex_usage("--%s: \"%s\" is none of %s", o->name, text, o->choices);
 }
 
+static void set_path(const ex_option *o, const char *text)
+{
+    if (text[0] == '\0') {
+        ex_usage("--%s: empty", o->name);
+    }
+    if (o->kind != EX_TEXT && access(text, R_OK) != 0) {
+        ex_usage("--%s: cannot read %s: %s", o->name, text, strerror(errno));
+    }
+    if (o->kind != EX_FILES) {
+        *(const char **)o->value = text;
+        return;
+    }
+    ex_list *list = o->value;
+    if (list->count == EX_LIST_MAX) {
+        ex_usage("--%s: more than %d", o->name, (int)EX_LIST_MAX);
+    }
+    list->items[list->count++] = text;
+}
+
 static void set_option(const ex_option *o, const char *text)
 {
     switch (o->kind) {
@@ -174,14 +199,9 @@ static void set_option(const ex_option *o, const char *text)
         set_choice(o, text);
         return;
     case EX_FILE:
+    case EX_FILES:
     case EX_TEXT:
-        if (text[0] == '\0') {
-            ex_usage("--%s: empty", o->name);
-        }
-        if (o->kind == EX_FILE && access(text, R_OK) != 0) {
-            ex_usage("--%s: cannot read %s: %s", o->name, text, strerror(errno));
-        }
-        *(const char **)o->value = text;
+        set_path(o, text);
         return;
     case EX_FLAG:
         *(bool *)o->value = true;
@@ -355,6 +375,26 @@ void ex_make_folder(const char *path)
     free(copy);
 }
 
+void ex_out_open(ex_out *out, const char *path)
+{
+    *out = (ex_out){.path = path, .part = ex_format("%s.part", path)};
+    out->file = fopen(out->part, "w");
+    if (out->file == NULL) {
+        ex_usage("cannot write %s: %s", path, strerror(errno));
+    }
+}
+
+void ex_out_close(ex_out *out)
+{
+    bool failed = ferror(out->file) != 0;
+    failed |= fclose(out->file) != 0;
+    if (failed || rename(out->part, out->path) != 0) {
+        ex_usage("cannot write %s: %s", out->path, strerror(errno));
+    }
+    free(out->part);
+    *out = (ex_out){0};
+}
+
 static void write_string(FILE *file, const char *text)
 {
     fputc('"', file);
@@ -372,60 +412,56 @@ static void write_string(FILE *file, const char *text)
 
 void ex_json_open(ex_json *json, const char *path)
 {
-    *json = (ex_json){.path = path};
+    *json = (ex_json){0};
     if (path != NULL) {
-        json->part = ex_format("%s.part", path);
-        json->file = fopen(json->part, "w");
-        if (json->file == NULL) {
-            ex_usage("cannot write %s: %s", json->part, strerror(errno));
-        }
-        fputs("{", json->file);
+        ex_out_open(&json->out, path);
+        fputs("{", json->out.file);
     }
 }
 
-void ex_json_raw(ex_json *json, const char *key, const char *value)
+/* Writes the key; false if nothing is to be written. */
+static bool next_member(ex_json *json, const char *key)
 {
-    if (json->file != NULL) {
-        fputs(json->more ? ",\n  " : "\n  ", json->file);
-        write_string(json->file, key);
-        fprintf(json->file, ": %s", value);
-        json->more = true;
+    if (json->out.file == NULL) {
+        return false;
     }
+    fputs(json->more ? ",\n  " : "\n  ", json->out.file);
+    write_string(json->out.file, key);
+    fputs(": ", json->out.file);
+    json->more = true;
+    return true;
 }
 
 void ex_json_text(ex_json *json, const char *key, const char *value)
 {
-    ex_json_raw(json, key, "");
-    if (json->file != NULL) {
-        write_string(json->file, value);
+    if (next_member(json, key)) {
+        write_string(json->out.file, value);
     }
 }
 
 void ex_json_int(ex_json *json, const char *key, int64_t value)
 {
-    char text[24];
-    snprintf(text, sizeof text, "%lld", (long long)value);
-    ex_json_raw(json, key, text);
+    if (next_member(json, key)) {
+        fprintf(json->out.file, "%lld", (long long)value);
+    }
 }
 
 void ex_json_real(ex_json *json, const char *key, double value)
 {
-    char text[40];
-    snprintf(text, sizeof text, "%.17g", value);
-    ex_json_raw(json, key, isfinite(value) ? text : "null");
+    if (!next_member(json, key)) {
+        return;
+    }
+    if (isfinite(value)) {
+        fprintf(json->out.file, "%.17g", value);
+    } else {
+        fputs("null", json->out.file); /* JSON has no NaN */
+    }
 }
 
 void ex_json_close(ex_json *json)
 {
-    if (json->file == NULL) {
-        return;
+    if (json->out.file != NULL) {
+        fputs("\n}\n", json->out.file);
+        ex_out_close(&json->out);
     }
-    fputs("\n}\n", json->file);
-    bool failed = ferror(json->file) != 0;
-    failed |= fclose(json->file) != 0;
-    if (failed || rename(json->part, json->path) != 0) {
-        ex_usage("cannot write %s: %s", json->path, strerror(errno));
-    }
-    free(json->part);
-    *json = (ex_json){0};
 }

@@ -26,13 +26,20 @@ char *ex_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- command line ---------------------------------------------------------------------------- */
 
-typedef enum ex_kind { EX_INT, EX_REAL, EX_TEXT, EX_FILE, EX_CHOICE, EX_FLAG } ex_kind;
+typedef enum ex_kind { EX_INT, EX_REAL, EX_TEXT, EX_FILE, EX_FILES, EX_CHOICE, EX_FLAG } ex_kind;
+
+/* What an option that may be given several times collects. */
+enum { EX_LIST_MAX = 16 };
+typedef struct ex_list {
+    const char *items[EX_LIST_MAX];
+    size_t count;
+} ex_list;
 
 /* One option, "--name VALUE" or "--name=VALUE". The variable keeps its value if it is not given. */
 typedef struct ex_option {
     const char *name; /* without dashes */
     ex_kind kind;
-    void *value;         /* int64_t, double, const char * (TEXT, FILE, CHOICE), bool */
+    void *value;         /* int64_t, double, const char * (TEXT, FILE, CHOICE), ex_list, bool */
     double low, high;    /* INT and REAL: range, both ends included */
     const char *choices; /* CHOICE: "a|b|c" */
     const char *help;
@@ -47,7 +54,8 @@ typedef struct ex_common {
 } ex_common;
 extern ex_common ex_args;
 
-/* Fills the variables of `options` (ended by a NULL name) and `ex_args`. FILE: must be readable.
+/* Fills the variables of `options` (ended by a NULL name) and `ex_args`. FILE: must be
+ * readable. `options` has at most 60 rows.
  * --help prints `about` and the options, and ends the program. */
 void ex_parse(int argc, char **argv, const char *about, const ex_option *options);
 /* Context with the number of threads asked for. */
@@ -59,7 +67,7 @@ amun_context *ex_context(void);
 typedef struct ex_progress {
     amun_call_options call; /* pass &progress.call to the library */
     const char *title;
-    double began, seconds; /* by ex_progress_end() */
+    double began, seconds;       /* by ex_progress_end() */
     uint64_t outer, outer_total; /* phases "references": which model */
     bool terminal;
     void (*tick)(void *data, const amun_progress *progress); /* nullable; at most every second */
@@ -78,45 +86,113 @@ double ex_now(void);
 typedef struct ex_data {
     amun_dataset *train, *test;
     const char *name; /* "digits" or "cifar10" */
+    const char *arch; /* the network that suits it */
     int64_t shape[3], classes;
     int32_t augment; /* 1 where crops and flips make sense */
 } ex_data;
 /* The digits (a fixed shuffle: 900 to train on, 897 to test with), or CIFAR-10 from --data. */
 void ex_data_open(ex_data *data, amun_context *ctx);
 void ex_data_close(ex_data *data);
-/* New model of a named architecture (NULL: "digits", "convnet" for CIFAR-10) for this data. */
+/* New model of a named architecture for this data. */
 amun_model *ex_model_create(amun_context *ctx, const ex_data *data, const char *arch,
                             uint64_t seed);
+#define EX_ARCHS "digits|convnet|resnet8|resnet20|resnet18|resnet18-standard|simple_conv"
 
-/* Indices of samples to forget: those in `file` (one per line), or the published `count` of
- * `seed`; count 0: a tenth. */
-int64_t *ex_forget(size_t *count, const ex_data *data, const char *file, int64_t wanted,
-                   int64_t seed);
+/* Images from .npy files, in memory; labels only if there is such a file. */
+typedef struct ex_images {
+    size_t count, pixels; /* per image */
+    float *values;
+    int64_t *labels; /* nullable */
+    amun_tensor_view view, label_view;
+} ex_images;
+void ex_images_open(ex_images *images, amun_context *ctx, const char *path,
+                    const char *labels_path);
+void ex_images_close(ex_images *images);
+
+/* ---- forget sets ----------------------------------------------------------------------------- */
+
+typedef struct ex_forget {
+    const char *file; /* NULL: the published `count` (0: a tenth) of `seed` */
+    int64_t count, seed;
+} ex_forget;
+#define EX_FORGET_DEFAULTS                                                                         \
+    {                                                                                              \
+        NULL, 0, 1                                                                                 \
+    }
+#define EX_FORGET_OPTIONS(f)                                                                       \
+    {                                                                                              \
+        "forget", EX_FILE, &(f).file, 0, 0, NULL, "indices of training samples, one per line",     \
+        false},                                                                                    \
+        {"forget-count",                                                                           \
+         EX_INT,                                                                                   \
+         &(f).count,                                                                               \
+         1,                                                                                        \
+         1e9,                                                                                      \
+         NULL,                                                                                     \
+         "or: so many random ones (default: a tenth)",                                             \
+         false},                                                                                   \
+    {                                                                                              \
+        "forget-seed", EX_INT, &(f).seed, 0, 4294967295.0, NULL,                                   \
+            "drawn with this seed (default 1)", false                                              \
+    }
+/* The indices; the caller frees them. */
+int64_t *ex_forget_indices(size_t *count, const ex_data *data, const ex_forget *forget);
 
 /* ---- training options ------------------------------------------------------------------------ */
 
-/* The recipe that suits an architecture: epochs, batch, learning rate and so on. */
-void ex_recipe(amun_train_options *train, const char *arch, int32_t augment);
-amun_schedule ex_schedule(const char *name);
-#define EX_SCHEDULES "constant|step|cosine|onecycle"
+/* What the command line says about a training; negative or NULL: as the recipe has it. */
+typedef struct ex_training {
+    int64_t epochs, batch, augment;
+    double lr, weight_decay;
+    const char *schedule;
+} ex_training;
+#define EX_TRAINING_DEFAULTS                                                                       \
+    {                                                                                              \
+        -1, -1, -1, -1.0, -1.0, NULL                                                               \
+    }
+#define EX_TRAINING_OPTIONS(t)                                                                     \
+    {"epochs", EX_INT, &(t).epochs, 1, 100000, NULL, "passes over the data", false},               \
+        {"batch", EX_INT, &(t).batch, 1, 65536, NULL, "samples per step", false},                  \
+        {"lr", EX_REAL, &(t).lr, 0, 1000, NULL, "learning rate", false},                           \
+        {"weight-decay", EX_REAL, &(t).weight_decay, 0, 1, NULL, "of every parameter", false},     \
+        {"schedule",                                                                               \
+         EX_CHOICE,                                                                                \
+         &(t).schedule,                                                                            \
+         0,                                                                                        \
+         0,                                                                                        \
+         "constant|step|cosine|onecycle",                                                          \
+         "how the learning rate moves",                                                            \
+         false},                                                                                   \
+    {                                                                                              \
+        "augment", EX_INT, &(t).augment, 0, 1, NULL,                                               \
+            "1: random crops and flips (default: not for digits)", false                           \
+    }
+/* The recipe that suits an architecture (epochs, batch, learning rate and so on). */
+void ex_recipe(amun_train_options *train, const char *arch);
+/* Lays the command line, --seed, and whether `data` may be augmented over `train`. */
+void ex_training_apply(amun_train_options *train, const ex_training *training, const ex_data *data);
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* Creates a folder and those above it. */
 void ex_make_folder(const char *path);
-/* A flat JSON object, written when it is closed, whole or not at all. `path` NULL: nothing. */
-typedef struct ex_json {
+/* A text file that appears whole, when it is closed. */
+typedef struct ex_out {
     const char *path;
     char *part;
     FILE *file;
+} ex_out;
+void ex_out_open(ex_out *out, const char *path);
+void ex_out_close(ex_out *out);
+/* A flat JSON object in such a file. `path` NULL: nothing is written. */
+typedef struct ex_json {
+    ex_out out;
     bool more;
 } ex_json;
 void ex_json_open(ex_json *json, const char *path);
 void ex_json_text(ex_json *json, const char *key, const char *value);
 void ex_json_int(ex_json *json, const char *key, int64_t value);
 void ex_json_real(ex_json *json, const char *key, double value);
-/* `value` is JSON already. */
-void ex_json_raw(ex_json *json, const char *key, const char *value);
 void ex_json_close(ex_json *json);
 
 #endif

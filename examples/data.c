@@ -22,9 +22,8 @@ static void open_digits(ex_data *data, amun_context *ctx, const char *folder)
     /* The same split whatever --seed says: results of different seeds stay comparable. */
     ex_check(amun_forget_indices(order, DIGITS, DIGITS, 0));
     ex_check(amun_dataset_subset(&data->train, all, order, DIGITS_TRAIN));
-    ex_check(
-        amun_dataset_subset(&data->test, all, order + DIGITS_TRAIN, DIGITS - DIGITS_TRAIN));
-    data->name = "digits";
+    ex_check(amun_dataset_subset(&data->test, all, order + DIGITS_TRAIN, DIGITS - DIGITS_TRAIN));
+    data->name = data->arch = "digits";
     data->augment = 0; /* a mirrored digit is no digit, and of 8x8 pixels none is spare */
     amun_dataset_unref(all);
     free(images);
@@ -38,6 +37,7 @@ static void open_cifar10(ex_data *data, amun_context *ctx, const char *folder)
     ex_check(amun_dataset_open_cifar10(&data->train, ctx, path, "train"));
     ex_check(amun_dataset_open_cifar10(&data->test, ctx, path, "test"));
     data->name = "cifar10";
+    data->arch = "convnet";
     data->augment = 1;
     free(inner);
 }
@@ -81,7 +81,46 @@ amun_model *ex_model_create(amun_context *ctx, const ex_data *data, const char *
     return model;
 }
 
+void ex_images_open(ex_images *images, amun_context *ctx, const char *path, const char *labels_path)
+{
+    amun_dataset *ds = NULL;
+    int64_t shape[4];
+    *images = (ex_images){0};
+    ex_check(amun_dataset_open_npy(&ds, ctx, path, labels_path));
+    ex_check(amun_dataset_shape(ds, shape + 1));
+    images->count = amun_dataset_count(ds);
+    images->pixels = (size_t)(shape[1] * shape[2] * shape[3]);
+    shape[0] = (int64_t)images->count;
+    images->values = ex_alloc(images->count * images->pixels, sizeof *images->values);
+    ex_check(amun_dataset_read(ds, 0, images->count, images->values));
+    ex_check(amun_tensor_view_init(&images->view, images->values, AMUN_DTYPE_F32, 4, shape));
+    if (labels_path != NULL) {
+        images->labels = ex_alloc(images->count, sizeof *images->labels);
+        ex_check(amun_dataset_labels(ds, 0, images->count, images->labels));
+        ex_check(
+            amun_tensor_view_init(&images->label_view, images->labels, AMUN_DTYPE_I64, 1, shape));
+    }
+    amun_dataset_unref(ds);
+}
+
+void ex_images_close(ex_images *images)
+{
+    free(images->values);
+    free(images->labels);
+    *images = (ex_images){0};
+}
+
 /* ---- forget sets ----------------------------------------------------------------------------- */
+
+static int64_t read_index(const char *path, const char *text, char **end)
+{
+    errno = 0;
+    long long value = strtoll(text, end, 10);
+    if (*end == text || errno != 0 || (**end != '\0' && !isspace((unsigned char)**end))) {
+        ex_usage("%s: \"%.*s\" is not an index", path, (int)strcspn(text, " \t\r\n"), text);
+    }
+    return value;
+}
 
 /* Whole numbers apart by blanks or newlines; '#' starts a comment. */
 static int64_t *read_indices(size_t *count, const char *path)
@@ -90,82 +129,52 @@ static int64_t *read_indices(size_t *count, const char *path)
     if (file == NULL) {
         ex_usage("cannot read %s: %s", path, strerror(errno));
     }
-    size_t room = 1024, used = 0;
-    int64_t *indices = ex_alloc(room, sizeof *indices);
-    char word[32];
-    int c = getc(file);
-    while (c != EOF) {
-        size_t length = 0;
-        while (c == '#' ? true : isspace(c)) {
-            for (; c == '#' && c != EOF;) {
-                while (c != '\n' && c != EOF) {
-                    c = getc(file);
+    size_t room = 0, used = 0, line_room = 0;
+    int64_t *indices = NULL;
+    char *line = NULL;
+    while (getline(&line, &line_room, file) > 0) {
+        line[strcspn(line, "#")] = '\0';
+        char *at = line + strspn(line, " \t\r\n");
+        while (*at != '\0') {
+            if (used == room) {
+                room = room == 0 ? 1024 : 2 * room;
+                indices = realloc(indices, room * sizeof *indices);
+                if (indices == NULL) {
+                    ex_die("no memory for %zu indices", room);
                 }
             }
-            c = c == EOF ? EOF : getc(file);
+            indices[used++] = read_index(path, at, &at);
+            at += strspn(at, " \t\r\n");
         }
-        while (c != EOF && !isspace(c) && c != '#' && length + 1 < sizeof word) {
-            word[length++] = (char)c;
-            c = getc(file);
-        }
-        word[length] = '\0';
-        if (length == 0) {
-            continue;
-        }
-        char *end = NULL;
-        errno = 0;
-        long long value = strtoll(word, &end, 10);
-        if (*end != '\0' || errno != 0) {
-            ex_usage("%s: \"%s\" is not an index", path, word);
-        }
-        if (used == room) {
-            room *= 2;
-            indices = realloc(indices, room * sizeof *indices);
-            if (indices == NULL) {
-                ex_die("no memory for %zu indices", room);
-            }
-        }
-        indices[used++] = value;
     }
-    bool failed = ferror(file) != 0;
+    if (ferror(file) != 0 || used == 0) {
+        ex_usage("%s: %s", path, ferror(file) != 0 ? "cannot be read" : "no index in it");
+    }
     fclose(file);
-    if (failed) {
-        ex_usage("cannot read %s", path);
-    }
-    if (used == 0) {
-        ex_usage("%s: no index in it", path);
-    }
+    free(line);
     *count = used;
     return indices;
 }
 
-int64_t *ex_forget(size_t *count, const ex_data *data, const char *file, int64_t wanted,
-                   int64_t seed)
+int64_t *ex_forget_indices(size_t *count, const ex_data *data, const ex_forget *forget)
 {
     size_t population = amun_dataset_count(data->train);
-    if (file != NULL) {
-        return read_indices(count, file);
+    if (forget->file != NULL) {
+        return read_indices(count, forget->file);
     }
-    if (wanted < 0 || (size_t)wanted >= population) {
-        ex_usage("--forget-count: %lld of %zu training samples", (long long)wanted, population);
+    if ((size_t)forget->count >= population) {
+        ex_usage("--forget-count: %lld of %zu training samples", (long long)forget->count,
+                 population);
     }
-    *count = wanted > 0 ? (size_t)wanted : population / 10;
+    *count = forget->count > 0 ? (size_t)forget->count : population / 10;
     int64_t *indices = ex_alloc(*count, sizeof *indices);
-    ex_check(amun_forget_indices(indices, *count, population, (uint32_t)seed));
+    ex_check(amun_forget_indices(indices, *count, population, (uint32_t)forget->seed));
     return indices;
 }
 
 /* ---- recipes --------------------------------------------------------------------------------- */
 
-amun_schedule ex_schedule(const char *name)
-{
-    return strcmp(name, "constant") == 0 ? AMUN_SCHEDULE_CONSTANT
-           : strcmp(name, "step") == 0   ? AMUN_SCHEDULE_STEP
-           : strcmp(name, "cosine") == 0 ? AMUN_SCHEDULE_COSINE
-                                         : AMUN_SCHEDULE_ONECYCLE;
-}
-
-void ex_recipe(amun_train_options *train, const char *arch, int32_t augment)
+void ex_recipe(amun_train_options *train, const char *arch)
 {
     static const struct recipe {
         const char *arch;
@@ -173,7 +182,10 @@ void ex_recipe(amun_train_options *train, const char *arch, int32_t augment)
         double lr, weight_decay, label_smoothing;
         amun_schedule schedule;
     } recipes[] = {
-        {"digits", 40, 64, 0, 0.1, 5e-4, 0.0, AMUN_SCHEDULE_COSINE},
+        /* No weight decay: this small net is to remember its samples. A batch of 30 goes into 900,
+         * 810 (retraining), 990 and 180 (AMUN), so that no batch is too small for its statistics.
+         */
+        {"digits", 20, 30, 0, 0.02, 0.0, 0.0, AMUN_SCHEDULE_COSINE},
         {"convnet", 12, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE},
         {"resnet8", 30, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE},
         {"resnet20", 40, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE},
@@ -190,8 +202,29 @@ void ex_recipe(amun_train_options *train, const char *arch, int32_t augment)
             train->schedule = recipes[i].schedule;
         }
     }
-    if (augment == 0) {
+}
+
+static amun_schedule schedule_of(const char *name)
+{
+    return strcmp(name, "constant") == 0 ? AMUN_SCHEDULE_CONSTANT
+           : strcmp(name, "step") == 0   ? AMUN_SCHEDULE_STEP
+           : strcmp(name, "cosine") == 0 ? AMUN_SCHEDULE_COSINE
+                                         : AMUN_SCHEDULE_ONECYCLE;
+}
+
+void ex_training_apply(amun_train_options *train, const ex_training *training, const ex_data *data)
+{
+    train->epochs = training->epochs >= 0 ? (int32_t)training->epochs : train->epochs;
+    train->batch = training->batch > 0 ? (int32_t)training->batch : train->batch;
+    train->lr = training->lr >= 0.0 ? training->lr : train->lr;
+    train->weight_decay =
+        training->weight_decay >= 0.0 ? training->weight_decay : train->weight_decay;
+    if (training->schedule != NULL) {
+        train->schedule = schedule_of(training->schedule);
+    }
+    if (training->augment == 0 || (training->augment < 0 && data->augment == 0)) {
         train->augment_pad = 0;
         train->augment_flip = 0;
     }
+    train->seed = (uint64_t)ex_args.seed;
 }

@@ -13,8 +13,9 @@
 typedef struct job {
     /* the command line */
     const char *arch, *work;
-    int64_t epochs, batch, references, forget_sets, forget_count, unlearn_epochs, augment;
-    double lr, unlearn_lr, unlearn_lr_df;
+    ex_training training;
+    int64_t references, forget_sets, forget_count, unlearn_epochs;
+    double unlearn_lr, unlearn_lr_df;
     /* what they come to */
     amun_context *ctx;
     ex_data data;
@@ -188,8 +189,8 @@ static void train_original(job *j)
         amun_train_result result = {.struct_size = sizeof result};
         watch(&progress, &it);
         opts.checkpoint = it.checkpoint;
-        ex_check(amun_train_run(&result, j->original, j->data.train, NULL, 0, &opts,
-                                &progress.call));
+        ex_check(
+            amun_train_run(&result, j->original, j->data.train, NULL, 0, &opts, &progress.call));
         ex_check(amun_model_save(j->original, it.path));
         item_finish(&it);
         ex_progress_end(&progress, "loss %.4f, %.2f %% right", result.loss, result.accuracy);
@@ -300,8 +301,7 @@ static void forget(job *j, const forgetting *f, const char *name, amun_unlearn_m
         item_finish(&it);
         ex_progress_end(&progress, "loss %.4f, %.2f %% right", result.loss, result.accuracy);
     }
-    audit(j, f, name, model,
-          it.spent + (method == AMUN_UNLEARN_RETRAIN ? 0.0 : f->set_seconds));
+    audit(j, f, name, model, it.spent + (method == AMUN_UNLEARN_RETRAIN ? 0.0 : f->set_seconds));
     amun_model_unref(model);
     item_close(&it);
     free(forget_text);
@@ -325,7 +325,8 @@ static void run_forget_set(job *j, int64_t number, uint64_t seed)
     amun_train_options retrain = j->train, amun, amun_df;
     printf("-- forget set %lld of %lld (seed %" PRIu64 ")\n", (long long)number + 1,
            (long long)j->forget_sets, seed);
-    f.indices = ex_forget(&f.count, &j->data, NULL, j->forget_count, (int64_t)seed);
+    f.indices = ex_forget_indices(&f.count, &j->data,
+                                  &(ex_forget){.count = j->forget_count, .seed = (int64_t)seed});
     retrain.seed = (uint64_t)ex_args.seed + 1 + seed;
     fine_tune_options(j, &amun, j->unlearn_lr);
     fine_tune_options(j, &amun_df, j->unlearn_lr_df);
@@ -376,29 +377,14 @@ static void prepare(job *j)
 {
     j->ctx = ex_context();
     ex_data_open(&j->data, j->ctx);
-    bool digits = strcmp(j->data.name, "digits") == 0;
-    if (j->arch == NULL) {
-        j->arch = digits ? "digits" : "convnet";
-    }
+    j->arch = j->arch != NULL ? j->arch : j->data.arch;
     if (j->references % 2 != 0) {
         ex_usage("--references: %lld is odd", (long long)j->references);
     }
-    if (j->augment < 0) {
-        j->augment = j->data.augment;
-    }
-    ex_recipe(&j->train, j->arch, (int32_t)j->augment);
-    j->train.seed = (uint64_t)ex_args.seed;
-    if (j->epochs >= 0) {
-        j->train.epochs = (int32_t)j->epochs;
-    }
-    if (j->batch > 0) {
-        j->train.batch = (int32_t)j->batch;
-    }
-    if (j->lr >= 0.0) {
-        j->train.lr = j->lr;
-    }
+    ex_recipe(&j->train, j->arch);
+    ex_training_apply(&j->train, &j->training, &j->data);
     size_t count = 0;
-    free(ex_forget(&count, &j->data, NULL, j->forget_count, 1)); /* is the number possible? */
+    free(ex_forget_indices(&count, &j->data, &(ex_forget){.count = j->forget_count}));
     ex_make_folder(j->work);
     make_base(j);
     ex_check(amun_report_create(&j->report, j->ctx, j->data.name, j->arch, count,
@@ -421,24 +407,16 @@ static void finish(job *j)
 int main(int argc, char **argv)
 {
     job j = {.work = ".quickstart",
-             .epochs = -1,
+             .training = EX_TRAINING_DEFAULTS,
              .references = 16,
              .forget_sets = 3,
              .unlearn_epochs = 10,
-             .augment = -1,
-             .lr = -1.0,
              .unlearn_lr = 0.01,
              .unlearn_lr_df = 0.01};
     const ex_option options[] = {
         {"arch", EX_CHOICE, &j.arch, 0, 0, "digits|resnet8|resnet20|resnet18|convnet",
-         "\n\t\t\t      network (default: digits, convnet for CIFAR-10)", false},
-        {"epochs", EX_INT, &j.epochs, 1, 100000, NULL, "of training (default: by network)", false},
-        {"batch", EX_INT, &j.batch, 1, 65536, NULL, "samples per step (default: by network)",
-         false},
-        {"lr", EX_REAL, &j.lr, 0, 1000, NULL, "learning rate of training (default: by network)",
-         false},
-        {"augment", EX_INT, &j.augment, 0, 1, NULL,
-         "1: random crops and flips (default: not for digits)", false},
+         "network (default: digits; for CIFAR-10 convnet)", false},
+        EX_TRAINING_OPTIONS(j.training),
         {"references", EX_INT, &j.references, 2, 4096, NULL,
          "models of the membership attack, even (default 16)", false},
         {"forget-sets", EX_INT, &j.forget_sets, 1, 9, NULL, "to average over (default 3)", false},
@@ -455,11 +433,12 @@ int main(int argc, char **argv)
         {0},
     };
     ex_args.json = "report.json";
-    ex_parse(argc, argv,
-             "Trains, forgets with AMUN, and compares with retraining: UA, RA, TA (accuracy on\n"
-             "forgotten, remaining and test samples), FT-AUC (membership attack: 50 is a coin toss)\n"
-             "and MIS, all in percent. Writes report.json (--json FILE). A killed run goes on.",
-             options);
+    ex_parse(
+        argc, argv,
+        "Trains, forgets with AMUN, and compares with retraining: UA, RA, TA (accuracy on\n"
+        "forgotten, remaining and test samples), FT-AUC (membership attack: 50 is a coin toss)\n"
+        "and MIS, all in percent. Writes report.json (--json FILE). A killed run goes on.",
+        options);
     double began = ex_now();
     prepare(&j);
     train_original(&j);
