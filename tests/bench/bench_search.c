@@ -1,0 +1,148 @@
+/* bench_search.c - time of an adversarial set: the per-sample search for the nearest adversarial
+ * example (AMUN, arXiv 2503.00917, Algorithm 1) on given weights and images. One JSON object.
+ *
+ *   bench_search KEY VALUE ...
+ *     weights FILE     safetensors written by amun_model_save (names its architecture)
+ *     images FILE.npy  u1 or f4 [n, C, H, W];  labels FILE.npy  [n]
+ *     limit N          first N images only;  steps N  per radius, default 50
+ *     threads N, repetitions N (default 1), probe 0 | 1 (default 1)
+ *     table FILE.npy   per sample: eps, l2, updates, outcome (f8 [n, 4])
+ */
+#include "bench.h"
+
+#include <stdlib.h>
+
+#include "amun/attack.h"
+#include "io/io.h"
+
+static const char *const keys[] = {"weights", "images",      "labels", "limit", "steps",
+                                   "threads", "repetitions", "probe",  "table", NULL};
+
+typedef struct figures {
+    size_t count, found, wrong_already;
+    int64_t updates;
+    uint64_t peak;
+    bench_spread seconds, l2, eps;
+    bench_probe before, after;
+} figures;
+
+static void write_table(amun_context *ctx, const char *path, const amun_attack_record *rows,
+                        size_t n)
+{
+    double *values = bench_memory(n * 4, sizeof *values);
+    for (size_t i = 0; i < n; i++) {
+        const double row[4] = {rows[i].eps, rows[i].l2, rows[i].updates, rows[i].outcome};
+        memcpy(values + i * 4, row, sizeof row);
+    }
+    amun_tensor_view view;
+    const int64_t shape[2] = {(int64_t)n, 4};
+    bench_must(amun_tensor_view_init(&view, values, AMUN_DTYPE_F64, 2, shape), path);
+    bench_must(amun_npy_write(ctx, path, &view), path);
+    free(values);
+}
+
+static void summarise(figures *f, const amun_advset *set)
+{
+    const amun_attack_record *rows = amun_advset_records(set);
+    double *l2 = bench_memory(amun_advset_count(set), sizeof *l2);
+    double *eps = bench_memory(amun_advset_count(set), sizeof *eps);
+    f->count = amun_advset_count(set);
+    f->found = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        f->updates += rows[i].updates;
+        f->wrong_already += rows[i].predicted != rows[i].label;
+        if (rows[i].outcome == AMUN_ATTACK_FLIPPED) {
+            l2[f->found] = rows[i].l2;
+            eps[f->found++] = rows[i].eps;
+        }
+    }
+    if (f->found > 0) {
+        f->l2 = bench_spread_of(l2, f->found);
+        f->eps = bench_spread_of(eps, f->found);
+    }
+    free(l2);
+    free(eps);
+}
+
+static void print_figures(const figures *f, const amun_model *model, int threads,
+                          size_t repetitions)
+{
+    (void)printf("{\"bench\": \"search\", \"arch\": \"%s\", \"threads\": %d, \"samples\": %zu, "
+                 "\"found\": %zu, \"wrong_already\": %zu, \"updates\": %lld, "
+                 "\"repetitions\": %zu, \"seconds_min\": %.3f, \"seconds_median\": %.3f, "
+                 "\"seconds_max\": %.3f, \"ms_per_update\": %.3f, \"l2_median\": %.4f, "
+                 "\"eps_median\": %.4f, \"peak_resident_bytes\": %llu, ",
+                 amun_model_arch(model), threads, f->count, f->found, f->wrong_already,
+                 (long long)f->updates, repetitions, f->seconds.min, f->seconds.median,
+                 f->seconds.max,
+                 f->updates > 0 ? 1e3 * f->seconds.median / (double)f->updates : 0.0, f->l2.median,
+                 f->eps.median, (unsigned long long)f->peak);
+    bench_probe_print(stdout, "probe_before", f->before);
+    (void)printf(", ");
+    bench_probe_print(stdout, "probe_after", f->after);
+    (void)printf("}\n");
+}
+
+static void measure(const bench_args *args, amun_context *ctx, const amun_model *model,
+                    const amun_dataset *data)
+{
+    amun_search_options options;
+    amun_attack *attack = NULL;
+    figures f = {0};
+    double times[BENCH_MAX_REPETITIONS];
+    int threads = amun_context_get_threads(ctx);
+    bool probed = bench_number(args, "probe", 1, 0, 1) != 0;
+    size_t repetitions = (size_t)bench_number(args, "repetitions", 1, 1, BENCH_MAX_REPETITIONS);
+    size_t n = amun_dataset_count(data);
+    n = (size_t)bench_number(args, "limit", (long)n, 1, (long)n);
+    int64_t *indices = bench_memory(n, sizeof *indices);
+    for (size_t i = 0; i < n; i++) {
+        indices[i] = (int64_t)i;
+    }
+    bench_must(amun_search_options_init(&options, sizeof options), "search");
+    options.steps = (int32_t)bench_number(args, "steps", 50, 1, 10000);
+    bench_must(amun_attack_create_search(&attack, ctx, &options), "search");
+    f.before = probed ? bench_probe_run(threads) : f.before;
+    bench_peak_reset();
+    for (size_t i = 0; i < repetitions; i++) {
+        amun_advset *set = NULL;
+        double began = amun__now();
+        bench_must(amun_advset_build(&set, attack, model, data, indices, n, NULL), "search");
+        times[i] = amun__now() - began;
+        if (i + 1 == repetitions) {
+            const char *table = bench_text(args, "table", NULL);
+            summarise(&f, set);
+            if (table != NULL) {
+                write_table(ctx, table, amun_advset_records(set), f.count);
+            }
+        }
+        amun_advset_unref(set);
+    }
+    f.seconds = bench_spread_of(times, repetitions);
+    f.peak = bench_peak();
+    f.after = probed ? bench_probe_run(threads) : f.after;
+    print_figures(&f, model, threads, repetitions);
+    free(indices);
+    amun_attack_unref(attack);
+}
+
+int main(int argc, char **argv)
+{
+    const bench_args args = {argc, argv};
+    amun_context *ctx = NULL;
+    amun_model *model = NULL;
+    amun_dataset *data = NULL;
+    bench_args_check(&args, keys);
+    bench_must(amun_context_create(&ctx, NULL), "context");
+    bench_must(amun_context_set_threads(ctx, (int32_t)bench_number(&args, "threads", 0, 0, 1024)),
+               "threads");
+    bench_must(amun_model_load(&model, ctx, bench_text(&args, "weights", "")), "weights");
+    bench_must(amun_dataset_open_npy(&data, ctx, bench_text(&args, "images", ""),
+                                     bench_text(&args, "labels", NULL)),
+               "images");
+    measure(&args, ctx, model, data);
+    amun_dataset_unref(data);
+    amun_model_unref(model);
+    amun_context_unref(ctx);
+    return 0;
+}

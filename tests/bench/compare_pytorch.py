@@ -1,0 +1,450 @@
+#!/usr/bin/env python3
+"""libamun and PyTorch on the same weights and the same images, in turns (A B A B) within one run.
+
+  compare_pytorch.py BENCH_FOLDER [options]     BENCH_FOLDER: where bench_serve was built
+
+PyTorch gets its best setting: channels_last, as many threads as cores, and a C library allocator
+that keeps its memory. Before, between and after the two halves of each round a probe (multiply-adds
+in registers, copy of memory) measures the machine itself; a round is rejected if any of its probes
+is below a fraction of the best one seen. Prints the ratio PyTorch / libamun per row as min, median and max over
+the accepted rounds, then JSON. With --data, weights come from a short training on CIFAR-10 and the
+adversarial set is built for training images that the network gets right."""
+import argparse
+import copy
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+GIB = 1 << 30
+ENVIRONMENT = {  # glibc would unmap large blocks at every free, and fault them in again
+    "MALLOC_MMAP_THRESHOLD_": str(16 * GIB),
+    "MALLOC_TRIM_THRESHOLD_": str(16 * GIB),
+    "MALLOC_TOP_PAD_": str(256 << 20),
+}
+PGD_STEPS, PGD_EPS, PGD_STEP = 5, 1.0, 0.2
+LR, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bench", help="folder of bench_serve")
+    parser.add_argument("--arch", default="resnet18")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=3, help="accepted rounds per row that are wanted")
+    parser.add_argument("--attempts", type=int, default=12, help="rounds per row at most")
+    parser.add_argument("--repetitions", type=int, default=3, help="per half of a round")
+    parser.add_argument("--fraction", type=float, default=0.85, help="of the best probe")
+    parser.add_argument("--gflops", type=float, default=0, help="known best of the probe")
+    parser.add_argument("--gbytes", type=float, default=0, help="known best of the probe")
+    parser.add_argument("--data", help="folder of CIFAR-10 in its binary format")
+    parser.add_argument("--weights", help="safetensors to use")
+    parser.add_argument("--fit-images", type=int, default=1024)
+    parser.add_argument("--fit-epochs", type=int, default=16)
+    parser.add_argument("--search-images", type=int, default=64)
+    parser.add_argument("--search-rounds", type=int, default=1)
+    parser.add_argument("--search-attempts", type=int, default=3)
+    parser.add_argument("--rows", default="train,infer,infer-folded,pgd,pgd-folded,search,memory")
+    parser.add_argument("--json", help="file for the figures")
+    parser.add_argument("--memory-child", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+# ---- the library's side ------------------------------------------------------------------------
+
+class Server:
+    """bench_serve, kept alive."""
+
+    def __init__(self, options, **values):
+        words = [os.path.join(options.bench, "bench_serve"), "threads", str(options.threads)]
+        for key, value in values.items():
+            words += [key, str(value)]
+        environment = {k: v for k, v in os.environ.items() if k not in ENVIRONMENT}
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env=environment)
+
+    def ask(self, *words):
+        self.process.stdin.write(" ".join(str(w) for w in words) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit("bench_serve ended with status %s" % self.process.wait())
+        return json.loads(line)
+
+    def close(self):
+        self.process.communicate("quit\n")
+
+
+# ---- PyTorch's side ----------------------------------------------------------------------------
+
+class Torch:
+    def __init__(self, options, weights, images, labels):
+        import torch
+        import torch.nn.functional as F
+        sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+        import safetensors_np
+        import torch_nets
+        self.torch, self.F, self.options = torch, F, options
+        torch.set_num_threads(options.threads)
+        net = torch_nets.make(options.arch, images.shape[1], 10, images.shape[2])
+        tensors, _ = safetensors_np.load(weights)
+        net.load_state_dict({k: torch.from_numpy(v.copy()).reshape(v.shape) for k, v in tensors.items()})
+        self.images = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
+        self.labels = torch.from_numpy(labels)
+        self.net = net.to(memory_format=torch.channels_last)
+        self.made = {}
+
+    def frozen(self, folded):
+        """Evaluation mode without parameter gradients; `folded`: batch norm in the weights."""
+        if folded not in self.made:
+            net = copy.deepcopy(self.net).eval()
+            if folded:
+                self.fold(net)
+            self.made[folded] = net.requires_grad_(False).to(memory_format=self.torch.channels_last)
+        return self.made[folded]
+
+    def fold(self, net):
+        from torch.nn.utils.fusion import fuse_conv_bn_eval
+        for module in net.modules():
+            for name in ("1", "2", "3"):
+                if hasattr(module, "conv" + name) and hasattr(module, "bn" + name):
+                    setattr(module, "conv" + name, fuse_conv_bn_eval(
+                        getattr(module, "conv" + name), getattr(module, "bn" + name)))
+                    setattr(module, "bn" + name, self.torch.nn.Identity())
+            if getattr(module, "downsample", None) is not None:
+                module.downsample = self.torch.nn.Sequential(
+                    fuse_conv_bn_eval(module.downsample[0], module.downsample[1]))
+
+    def trainee(self):
+        if "train" not in self.made:
+            net = copy.deepcopy(self.net).train()
+            net = net.to(memory_format=self.torch.channels_last)
+            sgd = self.torch.optim.SGD(net.parameters(), LR, MOMENTUM, weight_decay=DECAY)
+            self.made["train"] = net, sgd
+        return self.made["train"]
+
+    def timed(self, function, repetitions):
+        times = []
+        for _ in range(repetitions):
+            began = time.perf_counter()
+            result = function()
+            times.append(1e3 * (time.perf_counter() - began))
+        return times, result
+
+    def train(self, repetitions):
+        net, sgd = self.trainee()
+
+        def step():
+            loss = self.F.cross_entropy(net(self.images), self.labels)
+            sgd.zero_grad(set_to_none=True)
+            loss.backward()
+            sgd.step()
+            return loss.item()
+        return self.timed(step, repetitions)
+
+    def infer(self, repetitions, folded=False):
+        net = self.frozen(folded)
+
+        def run():
+            with self.torch.no_grad():
+                return net(self.images)
+        return self.timed(run, repetitions)
+
+    def norm(self, x):
+        return self.torch.linalg.vector_norm(x, dim=(1, 2, 3), keepdim=True)
+
+    def step_l2(self, a, x, gradient, alpha, eps):
+        """One projected step; alpha and eps: numbers or one per image."""
+        a = a + alpha * gradient / (self.norm(gradient) + 1e-10)
+        delta = a - x
+        size = self.norm(delta)
+        delta = delta * self.torch.clamp(eps / size.clamp(min=1e-30), max=1.0)
+        return (x + delta).clamp(0, 1)
+
+    def pgd(self, repetitions, folded=False):
+        net = self.frozen(folded)
+
+        def run():
+            a = self.images
+            for _ in range(PGD_STEPS):
+                a = a.detach().requires_grad_(True)
+                loss = self.F.cross_entropy(net(a), self.labels, reduction="sum")
+                gradient, = self.torch.autograd.grad(loss, a)
+                a = self.step_l2(a.detach(), self.images, gradient, PGD_STEP, PGD_EPS)
+            return a
+        times, result = self.timed(run, repetitions)
+        return [t / PGD_STEPS for t in times], result
+
+    def search(self, count, folded=False):
+        """The author's procedure: radius per image, 50 steps each, doubled where the label still holds; the label
+        is tested before each step; images that flipped leave the batch. Returns (seconds, table)."""
+        torch, net = self.torch, self.frozen(folded)
+        began = time.perf_counter()
+        x, y = self.images[:count], self.labels[:count]
+        table = torch.zeros(count, 4)
+        where = torch.arange(count)
+        eps, steps, updates = torch.full((count,), 0.04), torch.zeros(count), torch.zeros(count)
+        a = x
+        while len(where) > 0:
+            a = a.detach().requires_grad_(True)
+            logits = net(a)
+            loss = self.F.cross_entropy(logits, y, reduction="sum")
+            flipped = logits.argmax(1) != y
+            if flipped.any():
+                size = self.norm(a.detach() - x).flatten()
+                table[where[flipped]] = torch.stack([eps, size, updates, torch.ones_like(eps)], 1)[flipped]
+                if flipped.all():
+                    break
+            gradient, = torch.autograd.grad(loss, a)
+            if flipped.any():
+                keep = ~flipped
+                a, x, y, gradient = a[keep], x[keep], y[keep], gradient[keep]
+                where, eps, steps, updates = where[keep], eps[keep], steps[keep], updates[keep]
+            grow = steps == 50
+            eps = torch.where(grow, eps * 2, eps)
+            steps = torch.where(grow, torch.zeros_like(steps), steps) + 1
+            updates = updates + 1
+            radius = eps.reshape(-1, 1, 1, 1)
+            a = self.step_l2(a.detach(), x, gradient, radius / 10, radius)
+        return time.perf_counter() - began, table.numpy()
+
+
+# ---- rounds ------------------------------------------------------------------------------------
+
+class Gate:
+    """Knows the best probe so far."""
+
+    def __init__(self, options, prober):
+        self.options, self.prober = options, prober
+        self.best = {"gflops": options.gflops, "gbytes": options.gbytes}
+
+    def probe(self):
+        time.sleep(0.05)  # the other side's idle threads stop spinning
+        probe = self.prober.ask("probe")["probe"]
+        for key in self.best:
+            self.best[key] = max(self.best[key], probe[key])
+        return probe
+
+    def passes(self, probes):
+        return all(p[key] >= self.options.fraction * self.best[key] for p in probes for key in p)
+
+
+def run_rounds(gate, name, ours, theirs, wanted, attempts, warm=True):
+    """[{ours, theirs, probes}]; `warm`: both sides run once before."""
+    if warm:
+        ours(1), theirs(1)
+    found = []
+    while len(found) < attempts:
+        probes = [gate.probe()]
+        a = ours(gate.options.repetitions)
+        probes.append(gate.probe())
+        b = theirs(gate.options.repetitions)
+        probes.append(gate.probe())
+        found.append({"ours_ms": a, "theirs_ms": b, "probes": probes})
+        print("%s: round %d: libamun %.1f ms, PyTorch %.1f ms%s" % (
+            name, len(found), statistics.median(a), statistics.median(b),
+            "" if gate.passes(probes) else " (probe failed)"), file=sys.stderr, flush=True)
+        if sum(gate.passes(r["probes"]) for r in found) >= wanted:
+            break
+    return found
+
+
+def summarise(gate, name, rounds):
+    row = {"row": name, "rounds": len(rounds)}
+    for key, subset in (("accepted", [r for r in rounds if gate.passes(r["probes"])]), ("all", rounds)):
+        ratios = [statistics.median(r["theirs_ms"]) / statistics.median(r["ours_ms"]) for r in subset]
+        row[key] = {"rounds": len(subset)}
+        if subset:
+            row[key].update(
+                ours_ms=statistics.median(statistics.median(r["ours_ms"]) for r in subset),
+                theirs_ms=statistics.median(statistics.median(r["theirs_ms"]) for r in subset),
+                ratio_min=min(ratios), ratio_median=statistics.median(ratios), ratio_max=max(ratios))
+    return row
+
+
+def print_table(rows):
+    print("%-14s %8s %12s %12s   %s" % ("row", "rounds", "libamun ms", "PyTorch ms", "ratio min / median / max"))
+    for row in rows:
+        for key in ("accepted", "all"):
+            f = row[key]
+            label = "%d of %d" % (f["rounds"], row["rounds"]) if key == "accepted" else "ungated"
+            if f["rounds"] == 0:
+                print("%-14s %8s   none: the probe never passed" % (row["row"], label))
+            elif key == "accepted" or f["rounds"] != row["accepted"]["rounds"]:
+                print("%-14s %8s %12.1f %12.1f   %.2f / %.2f / %.2f" % (
+                    row["row"], label, f["ours_ms"], f["theirs_ms"], f["ratio_min"], f["ratio_median"],
+                    f["ratio_max"]))
+
+
+# ---- inputs ------------------------------------------------------------------------------------
+
+def read_cifar(folder, count):
+    import numpy as np
+    raw = np.fromfile(os.path.join(folder, "data_batch_1.bin"), np.uint8, count * 3073)
+    raw = raw.reshape(-1, 3073)
+    return (raw[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / np.float32(255),
+            raw[:, 0].astype(np.int64))
+
+
+def prepare(options, folder):
+    """Paths of weights, images, labels; the batch is of images that the network gets right, as far as there are any."""
+    import numpy as np
+    paths = {key: os.path.join(folder, name) for key, name in
+             (("images", "images.npy"), ("labels", "labels.npy"), ("weights", "weights.safetensors"))}
+    if options.data is None:
+        rng = np.random.default_rng(1)
+        images = rng.random((options.batch, 3, 32, 32), np.float32)
+        labels = rng.integers(0, 10, options.batch)
+    else:
+        images, labels = read_cifar(options.data, max(options.fit_images, options.batch))
+    np.save(paths["images"], images)
+    np.save(paths["labels"], labels.astype(np.int64))
+    extra = {"weights": options.weights} if options.weights else {}
+    server = Server(options, arch=options.arch, batch=len(images), seed=1, images=paths["images"],
+                    labels=paths["labels"], **extra)
+    if options.data is not None and not options.weights:
+        server.ask("fit", paths["images"], paths["labels"], options.fit_epochs, paths["weights"])
+    else:
+        server.ask("save", paths["weights"])
+    out = os.path.join(folder, "logits.npy")
+    server.ask("logits", out)
+    server.close()
+    right = np.load(out).argmax(1) == labels
+    order = np.argsort(~right, kind="stable")[:options.batch]
+    np.save(paths["images"], images[order])
+    np.save(paths["labels"], labels[order].astype(np.int64))
+    return paths, images[order], labels[order].astype(np.int64), int(right.sum()), len(right)
+
+
+def agreement(torch_side, server, folder):
+    """How far apart the two are on this batch: logits, and images after PGD."""
+    import numpy as np
+    path = os.path.join(folder, "out.npy")
+    result = {}
+    server.ask("logits", path)
+    mine, theirs = np.load(path), torch_side.infer(1)[1].numpy()
+    result["logits"] = float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs))
+    server.ask("pgd", 1, PGD_STEPS, path)
+    mine, theirs = np.load(path), torch_side.pgd(1)[1].numpy()
+    moved = np.linalg.norm(theirs - torch_side.images.numpy())
+    result["pgd"] = float(np.linalg.norm(mine - theirs) / moved)
+    return result
+
+
+def run_search(options, gate, torch_side, server, folder):
+    import numpy as np
+    count = min(options.search_images, options.batch)
+    path = os.path.join(folder, "table.npy")
+    tables = {}
+
+    def ours(_):
+        return server.ask("search", count, path)["ms"]
+
+    def theirs(_):
+        seconds, tables["theirs"] = torch_side.search(count)
+        return [1e3 * seconds]
+
+    rounds = run_rounds(gate, "search", ours, theirs, options.search_rounds, options.search_attempts,
+                        warm=False)
+    mine, other = np.load(path), tables["theirs"]
+    facts = {"images": count}
+    for name, table in (("ours", mine), ("theirs", other)):
+        facts[name] = {"updates": float(table[:, 2].sum()), "l2_median": float(np.median(table[:, 1])),
+                       "eps_median": float(np.median(table[:, 0])), "found": int((table[:, 3] == 1).sum())}
+    facts["same_eps"] = float((mine[:, 0] == other[:, 0]).mean())
+    return rounds, facts
+
+
+# ---- memory ------------------------------------------------------------------------------------
+
+def memory_child(options, paths):
+    """A fresh process: PyTorch's peak after three training steps. Prints JSON."""
+    import numpy as np
+    import torch
+    torch.ones(1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    side = Torch(options, paths["weights"], np.load(paths["images"]), np.load(paths["labels"]))
+    side.train(3)
+    print(json.dumps({"before": before, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+
+
+def run_memory(options, paths):
+    words = [os.path.join(options.bench, "bench_engine"), "arch", options.arch, "work", "train", "batches",
+             str(options.batch), "repetitions", "2", "probe", "0", "threads", str(options.threads)]
+    for key in ("weights", "images", "labels"):
+        words += [key, paths[key]]
+    environment = {k: v for k, v in os.environ.items() if k not in ENVIRONMENT}
+    mine = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, env=environment).stdout)
+    result = {"ours": {"before": mine["resident_bytes_before"], "peak": mine["peak_resident_bytes"]}}
+    child = [sys.executable, os.path.abspath(__file__), options.bench, "--arch", options.arch, "--batch",
+             str(options.batch), "--threads", str(options.threads), "--memory-child", json.dumps(paths)]
+    for name, env in (("theirs", os.environ), ("theirs_default_malloc", environment)):
+        result[name] = json.loads(subprocess.run(child, check=True, stdout=subprocess.PIPE, env=dict(
+            env, AMUN_COMPARE_READY="1")).stdout)
+    return result
+
+
+# ---- all ---------------------------------------------------------------------------------------
+
+def engine_rows(wanted, torch_side, server):
+    rows = {
+        "train": (lambda n: server.ask("train", n)["ms"], lambda n: torch_side.train(n)[0]),
+        "infer": (lambda n: server.ask("infer", n)["ms"], lambda n: torch_side.infer(n)[0]),
+        "infer-folded": (lambda n: server.ask("infer", n)["ms"], lambda n: torch_side.infer(n, True)[0]),
+        "pgd": (lambda n: server.ask("pgd", n, PGD_STEPS, "-")["ms"], lambda n: torch_side.pgd(n)[0]),
+        "pgd-folded": (lambda n: server.ask("pgd", n, PGD_STEPS, "-")["ms"], lambda n: torch_side.pgd(n, True)[0]),
+    }
+    return {name: rows[name] for name in rows if name in wanted}
+
+
+def main():
+    options = arguments()
+    if options.memory_child:
+        memory_child(options, json.loads(options.memory_child))
+        return
+    if os.environ.get("AMUN_COMPARE_READY") is None:
+        # the allocator reads its settings at program start
+        os.execve(sys.executable, [sys.executable] + sys.argv, dict(os.environ, AMUN_COMPARE_READY="1", **ENVIRONMENT))
+    wanted = options.rows.split(",")
+    report = {"schema": "amun.compare/1", "options": vars(options), "rows": [], "rounds": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        prober = Server(options, arch="resnet8", batch=1)
+        gate = Gate(options, prober)
+        for _ in range(5):
+            gate.probe()
+        paths, images, labels, right, seen = prepare(options, folder)
+        report["input"] = {"right": right, "of": seen, "images": "CIFAR-10" if options.data else "random"}
+        if "memory" in wanted:
+            report["memory"] = run_memory(options, paths)
+        torch_side = Torch(options, paths["weights"], images, labels)
+        server = Server(options, arch=options.arch, batch=options.batch, **paths)
+        report["versions"] = {"torch": torch_side.torch.__version__, "python": platform.python_version()}
+        report["agreement"] = agreement(torch_side, server, folder)
+        for name, (ours, theirs) in engine_rows(wanted, torch_side, server).items():
+            report["rounds"][name] = run_rounds(gate, name, ours, theirs, options.rounds, options.attempts)
+        if "search" in wanted:
+            report["rounds"]["search"], report["search"] = run_search(options, gate, torch_side, server, folder)
+        server.close()
+        prober.close()
+    report["best_probe"] = gate.best
+    report["rows"] = [summarise(gate, name, rounds) for name, rounds in report["rounds"].items()]
+    print_table(report["rows"])
+    if "memory" in report:
+        for name, memory in report["memory"].items():
+            print("memory         %-22s peak %5.0f MiB, of which before the network %5.0f MiB" % (
+                name, memory["peak"] / 2 ** 20, memory["before"] / 2 ** 20))
+    text = json.dumps({k: v for k, v in report.items() if k != "rounds"})
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=1)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
