@@ -236,8 +236,8 @@ int main(int argc, char **argv)
         {"on-failure", EX_CHOICE, &a.on_failure, 0, 0, "leave-out|retry",
          "search: what if no radius helps", false},
         {"batch", EX_INT, &a.batch, 1, 4096, NULL, "images at once (default 128)", false},
-        {"out", EX_TEXT, &a.out, 0, 0, NULL, "images (default adversarial.npy)", false},
-        {"table", EX_TEXT, &a.table, 0, 0, NULL, "one row per image (.csv or .json)", false},
+        {"out", EX_OUT, &a.out, 0, 0, NULL, "images (default adversarial.npy)", false},
+        {"table", EX_OUT, &a.table, 0, 0, NULL, "one row per image (.csv or .json)", false},
         {0},
     };
     ex_parse(argc, argv, "Makes adversarial examples: images that the model gets wrong.", options);

@@ -77,7 +77,7 @@ char *ex_format(const char *format, ...)
 /* ---- command line ---------------------------------------------------------------------------- */
 
 static const ex_option common_options[] = {
-    {"json", EX_TEXT, &ex_args.json, 0, 0, NULL, "write the results to this JSON file", false},
+    {"json", EX_OUT, &ex_args.json, 0, 0, NULL, "write the results to this JSON file", false},
     {"data", EX_TEXT, &ex_args.data, 0, 0, NULL,
      "folder with the binary files of CIFAR-10 (default: the 1,797 digits)", false},
     {"seed", EX_INT, &ex_args.seed, 0, 4294967295.0, NULL, "of all random choices (default 0)",
@@ -89,8 +89,8 @@ static const ex_option common_options[] = {
 static const char *placeholder(const ex_option *option)
 {
     static const char *const words[] = {
-        [EX_INT] = "N",      [EX_REAL] = "X",  [EX_TEXT] = "PATH", [EX_FILE] = "FILE",
-        [EX_FILES] = "FILE", [EX_CHOICE] = "", [EX_FLAG] = "",
+        [EX_INT] = "N",      [EX_REAL] = "X",   [EX_TEXT] = "PATH", [EX_FILE] = "FILE",
+        [EX_FILES] = "FILE", [EX_OUT] = "FILE", [EX_CHOICE] = "",   [EX_FLAG] = "",
     };
     return option->kind == EX_CHOICE ? option->choices : words[option->kind];
 }
@@ -172,7 +172,7 @@ static void set_path(const ex_option *o, const char *text)
     if (text[0] == '\0') {
         ex_usage("--%s: empty", o->name);
     }
-    if (o->kind != EX_TEXT && access(text, R_OK) != 0) {
+    if ((o->kind == EX_FILE || o->kind == EX_FILES) && access(text, R_OK) != 0) {
         ex_usage("--%s: cannot read %s: %s", o->name, text, strerror(errno));
     }
     if (o->kind != EX_FILES) {
@@ -200,6 +200,7 @@ static void set_option(const ex_option *o, const char *text)
         return;
     case EX_FILE:
     case EX_FILES:
+    case EX_OUT:
     case EX_TEXT:
         set_path(o, text);
         return;
@@ -243,6 +244,27 @@ static int read_option(int argc, char **argv, int at, const char *about, const e
     return equals != NULL ? 1 : 2;
 }
 
+/* What cannot be written is said before the work, not after it. */
+static void check_outputs(const ex_option *options)
+{
+    for (const ex_option *o = options; o->name != NULL; o++) {
+        const char *path = o->kind == EX_OUT ? *(const char **)o->value : NULL;
+        if (path != NULL) {
+            const char *slash = strrchr(path, '/');
+            char *folder =
+                slash == NULL ? ex_format(".") : ex_format("%.*s", (int)(slash - path) + 1, path);
+            struct stat info;
+            if (access(folder, W_OK) != 0) {
+                ex_usage("--%s: cannot write %s: %s", o->name, path, strerror(errno));
+            }
+            if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+                ex_usage("--%s: %s is a folder", o->name, path);
+            }
+            free(folder);
+        }
+    }
+}
+
 void ex_parse(int argc, char **argv, const char *about, const ex_option *options)
 {
     bool given[64] = {false};
@@ -257,6 +279,8 @@ void ex_parse(int argc, char **argv, const char *about, const ex_option *options
             ex_usage("--%s is missing (--help lists the options)", options[i].name);
         }
     }
+    check_outputs(options);
+    check_outputs(common_options);
 }
 
 amun_context *ex_context(void)

@@ -26,7 +26,16 @@ char *ex_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- command line ---------------------------------------------------------------------------- */
 
-typedef enum ex_kind { EX_INT, EX_REAL, EX_TEXT, EX_FILE, EX_FILES, EX_CHOICE, EX_FLAG } ex_kind;
+typedef enum ex_kind {
+    EX_INT,
+    EX_REAL,
+    EX_TEXT,   /* a name, or a folder */
+    EX_FILE,   /* must be readable */
+    EX_FILES,  /* the same, any number of times */
+    EX_OUT,    /* will be written: its folder must allow that */
+    EX_CHOICE, /* one of a few words */
+    EX_FLAG    /* no value */
+} ex_kind;
 
 /* What an option that may be given several times collects. */
 enum { EX_LIST_MAX = 16 };
@@ -39,7 +48,8 @@ typedef struct ex_list {
 typedef struct ex_option {
     const char *name; /* without dashes */
     ex_kind kind;
-    void *value;         /* int64_t, double, const char * (TEXT, FILE, CHOICE), ex_list, bool */
+    void *value;         /* int64_t, double, const char * (TEXT, FILE, OUT,
+                            CHOICE), ex_list, bool */
     double low, high;    /* INT and REAL: range, both ends included */
     const char *choices; /* CHOICE: "a|b|c" */
     const char *help;
@@ -54,8 +64,7 @@ typedef struct ex_common {
 } ex_common;
 extern ex_common ex_args;
 
-/* Fills the variables of `options` (ended by a NULL name) and `ex_args`. FILE: must be
- * readable. `options` has at most 60 rows.
+/* Fills the variables of `options` (ended by a NULL name) and `ex_args`. At most 60 rows.
  * --help prints `about` and the options, and ends the program. */
 void ex_parse(int argc, char **argv, const char *about, const ex_option *options);
 /* Context with the number of threads asked for. */

@@ -23,7 +23,7 @@ int main(int argc, char **argv)
         {"images", EX_FILE, &images_path, 0, 0, NULL, "[n, C, H, W], u1 or f4 in [0, 1] (.npy)",
          true},
         {"labels", EX_FILE, &labels_path, 0, 0, NULL, "[n], to print the accuracy (.npy)", false},
-        {"out", EX_TEXT, &out, 0, 0, NULL, "logits [n, classes] f4 (default logits.npy)", false},
+        {"out", EX_OUT, &out, 0, 0, NULL, "logits [n, classes] f4 (default logits.npy)", false},
         {0},
     };
     ex_parse(argc, argv, "Computes logits of images.", options);

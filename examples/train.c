@@ -19,9 +19,9 @@ int main(int argc, char **argv)
         EX_TRAINING_OPTIONS(a.training),
         {"momentum", EX_REAL, &a.momentum, 0, 0.9999, NULL, "of SGD", false},
         {"label-smoothing", EX_REAL, &a.label_smoothing, 0, 0.9999, NULL, "share", false},
-        {"checkpoint", EX_TEXT, &a.checkpoint, 0, 0, NULL,
+        {"checkpoint", EX_OUT, &a.checkpoint, 0, 0, NULL,
          "written after each epoch; a killed run goes on from it", false},
-        {"out", EX_TEXT, &a.out, 0, 0, NULL, "weights (default model.safetensors)", false},
+        {"out", EX_OUT, &a.out, 0, 0, NULL, "weights (default model.safetensors)", false},
         {0},
     };
     ex_parse(argc, argv, "Trains a network on the digits or CIFAR-10.", options);

@@ -127,10 +127,10 @@ int main(int argc, char **argv)
         EX_FORGET_OPTIONS(a.forget),
         {"no-remain", EX_FLAG, &a.no_remain, 0, 0, NULL,
          "do without the remaining training samples", false},
-        {"advset", EX_TEXT, &a.advset, 0, 0, NULL,
+        {"advset", EX_OUT, &a.advset, 0, 0, NULL,
          "adversarial set: read if it exists, otherwise written", false},
         EX_TRAINING_OPTIONS(a.training),
-        {"out", EX_TEXT, &a.out, 0, 0, NULL, "weights (default unlearned.safetensors)", false},
+        {"out", EX_OUT, &a.out, 0, 0, NULL, "weights (default unlearned.safetensors)", false},
         {0},
     };
     ex_parse(argc, argv, "Makes a model forget training samples of the digits or CIFAR-10.",

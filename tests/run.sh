@@ -16,82 +16,18 @@ root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd) || exit 1
 cd "$root" || exit 1
 build=${build:-$root/build-tests}
 
-needed=(build-essential meson ninja-build pkg-config libdnnl-dev libjansson-dev libsvm-dev check
-    python3 python3-numpy)
+me=run.sh
+# shellcheck source=../.ci/packages.sh
+. "$root/.ci/packages.sh"
+needed=("${build_packages[@]}" check python3 python3-numpy)
 # The oracle of the interoperability tests. They use stored values where it cannot be had.
 wanted=(python3-torch)
 
-say() { printf '%s\n' "run.sh: $*"; }
-
-# Names those of its arguments that are not installed, on one line.
-missing_of() {
-    local package list=()
-    for package in "$@"; do
-        if [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
-            list+=("$package")
-        fi
-    done
-    printf '%s' "${list[*]-}"
-}
-
-updated=0
-# install <packages>: as root, or through sudo, saying so.
-install() {
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null; then
-            say "not root, and there is no sudo: cannot install $*"
-            return 1
-        fi
-        as_root=(sudo)
-        say "not root: using sudo to install"
-    fi
-    say "installing with apt-get: $*"
-    if [ "$updated" -eq 0 ]; then
-        "${as_root[@]}" apt-get -q update || say "apt-get update failed; trying with the lists at hand"
-        updated=1
-    fi
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get -q -y --no-install-recommends install "$@"
-}
-
-if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
-    missing=$(missing_of "${needed[@]}")
-    optional=$(missing_of "${wanted[@]}")
-    if [ "${AMUN_NO_INSTALL:-0}" = 1 ]; then
-        [ -z "$missing$optional" ] || say "not installed: $missing $optional"
-    else
-        if [ -n "$missing" ]; then
-            # shellcheck disable=SC2086 # a list of words
-            install $missing || say "could not install everything; the build will say what it lacks"
-        fi
-        if [ -n "$optional" ]; then
-            # shellcheck disable=SC2086
-            install $optional || say "going on without $optional"
-        fi
-    fi
-else
-    say "no apt-get here; needed are, by their Debian names: ${needed[*]}"
-fi
-
-for tool in meson ninja python3; do
-    if ! command -v "$tool" >/dev/null; then
-        say "$tool is missing"
-        exit 1
-    fi
-done
-
-options=(--buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-    -Dtests=enabled)
-if [ -f "$build/build.ninja" ]; then
-    meson setup --reconfigure "$build" "$root" "${options[@]}" >"$build/setup.log" 2>&1
-else
-    mkdir -p "$build" && meson setup "$build" "$root" "${options[@]}" >"$build/setup.log" 2>&1
-fi || {
-    cat "$build/setup.log"
-    say "the configuration failed"
-    exit 1
-}
+install_missing "could not install everything; the build will say what it lacks" "${needed[@]}"
+install_missing "going on without" "${wanted[@]}"
+need_tools meson ninja python3
+configure "$build" "$root" --buildtype=debugoptimized -Db_sanitize=address,undefined \
+    -Db_lundef=false -Dtests=enabled
 if ! ninja -C "$build"; then
     say "the build failed"
     exit 1
