@@ -1,9 +1,8 @@
-// minimal IMAGES.idx LABELS.idx: learns 900 digits, forgets 90 of them, compares what it shows.
 #include <amun/amun.h>
 #include <stdio.h>
 #define TRY(call) ok = ok && (call) == AMUN_OK
 
-int main(int argc, char **argv)
+int main(int argc, char **argv) // IMAGES.idx LABELS.idx: learns 900 digits, then forgets 90
 {
     amun_context *ctx = NULL;
     amun_dataset *all = NULL, *train = NULL;

@@ -381,6 +381,9 @@ static void prepare(job *j)
     if (j->references % 2 != 0) {
         ex_usage("--references: %lld is odd", (long long)j->references);
     }
+    if (j->unlearn_lr_df < 0.0) { /* few samples alone are forgotten with a lighter hand */
+        j->unlearn_lr_df = strcmp(j->data.name, "digits") == 0 ? 0.007 : 0.01;
+    }
     ex_recipe(&j->train, j->arch);
     ex_training_apply(&j->train, &j->training, &j->data);
     size_t count = 0;
@@ -412,7 +415,7 @@ int main(int argc, char **argv)
              .forget_sets = 3,
              .unlearn_epochs = 10,
              .unlearn_lr = 0.01,
-             .unlearn_lr_df = 0.01};
+             .unlearn_lr_df = -1.0};
     const ex_option options[] = {
         {"arch", EX_CHOICE, &j.arch, 0, 0, "digits|resnet8|resnet20|resnet18|convnet",
          "network (default: digits; for CIFAR-10 convnet)", false},
@@ -423,9 +426,9 @@ int main(int argc, char **argv)
         {"forget-count", EX_INT, &j.forget_count, 1, 1e9, NULL,
          "samples to forget (default: a tenth)", false},
         {"unlearn-lr", EX_REAL, &j.unlearn_lr, 0, 1000, NULL,
-         "learning rate of AMUN with the remaining data", false},
+         "of AMUN with the remaining data (default 0.01)", false},
         {"unlearn-lr-df", EX_REAL, &j.unlearn_lr_df, 0, 1000, NULL,
-         "learning rate of AMUN on the forget set only", false},
+         "of AMUN on the forget set only (default 0.01; digits 0.007)", false},
         {"unlearn-epochs", EX_INT, &j.unlearn_epochs, 1, 100000, NULL, "of AMUN (default 10)",
          false},
         {"work", EX_TEXT, &j.work, 0, 0, NULL,
