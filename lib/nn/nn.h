@@ -8,9 +8,10 @@
 /* ---- plans (plan.c) ------------------------------------------------------------------------- */
 
 typedef enum amun__mode {
-    AMUN__MODE_INFER = 1,  /* batch norm folded; forward only */
-    AMUN__MODE_ATTACK = 2, /* infer plus backward to the input; no weight gradients */
-    AMUN__MODE_TRAIN = 3   /* batch statistics, all gradients */
+    AMUN__MODE_INFER = AMUN_MODE_INFER, /* batch norm folded; forward only */
+    AMUN__MODE_ATTACK =
+        AMUN_MODE_ATTACK,              /* infer plus backward to the input; no weight gradients */
+    AMUN__MODE_TRAIN = AMUN_MODE_TRAIN /* batch statistics, all gradients */
 } amun__mode;
 
 /* A graph compiled for one batch size and one mode. Holds scratch and packed weights, never truth.
@@ -55,14 +56,12 @@ void amun__model_touch(amun_model *model);
 /* After a forward in train mode: running statistics and num_batches_tracked. */
 amun_status amun__model_update_statistics(amun_model *model, amun__plan *plan);
 amun_context *amun__model_context(const amun_model *model);
-/* Same graph, own copy of the values (a frozen teacher, a reference model). */
 amun_status amun__model_input(const amun_model *model, int64_t *channels, int64_t *height,
                               int64_t *width, int64_t *classes);
 /* Logits of n dense images through one leased infer plan of `batch`; the tail is padded. The
  * caller holds begin_read (or begin_write). */
 amun_status amun__model_logits(const amun_model *model, amun__plan *plan, const float *images,
                                size_t n, float *logits);
-/* Weights from memory-mapped safetensors / into a list of tensors (checkpoints reuse them). */
 
 /* ---- loss (loss.c) -------------------------------------------------------------------------- */
 

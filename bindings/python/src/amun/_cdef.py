@@ -197,7 +197,13 @@ size_t amun_model_parameters(const amun_model *model);
 amun_status amun_model_get_tensor(const amun_model *model, const char *name, float *values, size_t count);
 amun_status amun_model_set_tensor(amun_model *model, const char *name, const float *values, size_t count);
 amun_status amun_model_predict(const amun_model *model, const amun_tensor_view *images, const amun_tensor_view *logits, const amun_call_options *call);
-amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, int32_t mode, uint64_t *bytes);
+typedef int32_t amun_mode;
+enum {
+    AMUN_MODE_INFER = 1,
+    AMUN_MODE_ATTACK = 2,
+    AMUN_MODE_TRAIN = 3,
+};
+amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, amun_mode mode, uint64_t *bytes);
 
 /* attack.h */
 typedef struct amun_attack amun_attack;
@@ -463,6 +469,7 @@ ENUMS = {'amun_status': {'OK': 0,
                 'I64': 7,
                 'BOOL': 8},
  'amun_log_level': {'SILENT': 0, 'WARNING': 1, 'INFO': 2, 'DEBUG': 3},
+ 'amun_mode': {'INFER': 1, 'ATTACK': 2, 'TRAIN': 3},
  'amun_norm': {'L2': 1, 'LINF': 2},
  'amun_failure_policy': {'LEAVE_OUT': 1, 'KEEP_IN_DF': 2, 'ERROR': 3, 'RETRY': 4},
  'amun_attack_outcome': {'FLIPPED': 1,
