@@ -149,8 +149,10 @@ amun_status amun_model_set_tensor(amun_model *model, const char *name, const flo
     const amun__param *param = NULL;
     amun__enter();
     AMUN__CHECK(find_tensor(model, name, values, count, &param));
+    bool variance =
+        model->graph->nodes[param->node].running_var == (int32_t)(param - model->graph->params);
     for (size_t i = 0; i < count; i++) {
-        if (!isfinite(values[i])) {
+        if (!isfinite(values[i]) || (variance && values[i] < 0.0f)) {
             return amun__fail(AMUN_ERROR_NUMERIC, "%s: value %zu is %g", name, i,
                               (double)values[i]);
         }
@@ -164,6 +166,12 @@ amun_status amun_model_set_tensor(amun_model *model, const char *name, const flo
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
+/* What the reader of weights says, it says of tensors: which file they are in comes in front. */
+static amun_status name_file(amun_status status, const char *path)
+{
+    return status == AMUN_OK ? AMUN_OK : amun__fail_within(status, "%s", path);
+}
+
 amun_status amun_model_load(amun_model **model, amun_context *ctx, const char *path)
 {
     amun__enter();
@@ -174,10 +182,10 @@ amun_status amun_model_load(amun_model **model, amun_context *ctx, const char *p
     amun_model *made = NULL;
     amun_status status;
     AMUN__TRY(amun__safetensors_open(&file, ctx, path));
-    AMUN__TRY(amun__weights_describe(file, &arch, &shape));
-    AMUN__TRY(amun__options_read(&amun__model_options_table, &full, &shape));
-    AMUN__TRY(amun__model_create_named(&made, ctx, arch, &full));
-    AMUN__TRY(amun__weights_read(&made->params, file, true));
+    AMUN__TRY(name_file(amun__weights_describe(file, &arch, &shape), path));
+    AMUN__TRY(name_file(amun__options_read(&amun__model_options_table, &full, &shape), path));
+    AMUN__TRY(name_file(amun__model_create_named(&made, ctx, arch, &full), path));
+    AMUN__TRY(name_file(amun__weights_read(&made->params, file, true), path));
     *model = made;
     made = NULL;
 fail:
@@ -194,7 +202,7 @@ amun_status amun_model_load_weights(amun_model *model, const char *path)
     AMUN__CHECK(amun__safetensors_open(&file, model->object.ctx, path));
     amun_status status = amun__model_begin_write(model);
     if (status == AMUN_OK) {
-        status = amun__weights_read(&model->params, file, true);
+        status = name_file(amun__weights_read(&model->params, file, true), path);
         amun__model_end_write(model);
     }
     amun__safetensors_close(file);

@@ -192,7 +192,8 @@ static amun_status check_values(const amun_graph *graph, const amun__param *para
         float value = tensor_value(tensor, i);
         if (!isfinite(value)) {
             return amun__fail(AMUN_ERROR_NUMERIC,
-                              "\"%.200s\" has a value that is not finite at %zu", tensor->name, i);
+                              "\"%.200s\" has a value that is not finite at %zu: %g", tensor->name,
+                              i, (double)value);
         }
         if (variance && value < 0.0f) {
             return amun__fail(AMUN_ERROR_NUMERIC, "\"%.200s\" has the variance %g at %zu",
