@@ -274,13 +274,13 @@ void ex_parse(int argc, char **argv, const char *about, const ex_option *options
     for (int at = 1; at < argc;) {
         at += read_option(argc, argv, at, about, options, given);
     }
+    check_outputs(options);
+    check_outputs(common_options);
     for (int i = 0; options[i].name != NULL; i++) {
         if (options[i].required && !given[i]) {
             ex_usage("--%s is missing (--help lists the options)", options[i].name);
         }
     }
-    check_outputs(options);
-    check_outputs(common_options);
 }
 
 amun_context *ex_context(void)

@@ -1,7 +1,8 @@
 /* common.h - what the example programs share: the command line, messages and progress, the data
  * sets they use, and a few small files. No part of the library, and not needed to use it:
  * minimal.c does without. The programs end at the first error, so most calls here do not return
- * a status. Exit status: 0 done; 2 the command line or a file is at fault; 1 anything else. */
+ * a status. Exit status: 0 done; 2 the command line is wrong, or a file is missing, damaged or
+ * cannot be written; 1 anything else. */
 #ifndef EXAMPLES_COMMON_H
 #define EXAMPLES_COMMON_H
 

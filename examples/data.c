@@ -226,5 +226,7 @@ void ex_training_apply(amun_train_options *train, const ex_training *training, c
         train->augment_pad = 0;
         train->augment_flip = 0;
     }
+    /* A checkpoint waits for the disk: not after epochs that take a moment. */
+    train->checkpoint_every = 1 + (int32_t)(20000 / (amun_dataset_count(data->train) + 1));
     train->seed = (uint64_t)ex_args.seed;
 }

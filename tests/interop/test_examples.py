@@ -1,0 +1,422 @@
+"""Runs every example program end to end on tiny inputs, and with bad input.
+
+Usage: test_examples.py EXAMPLES_FOLDER DATA_FOLDER TMP_FOLDER. Prints TAP. Needs nothing but
+Python; .npy files are read and written here, independently of the library."""
+import ast
+import csv
+import json
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+EXAMPLES, DATA = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+FOLDER = os.path.join(os.path.abspath(sys.argv[3]), "examples_run")
+PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "quickstart"]
+SMALL = ["--epochs", "1", "--threads", "1"]
+results = []
+
+
+def check(good, what, detail=""):
+    results.append(bool(good))
+    print("%s %d - %s" % ("ok" if good else "not ok", len(results), what), flush=True)
+    if not good:
+        for line in str(detail).splitlines():
+            print("# " + line)
+
+
+def call(name, *args):
+    done = subprocess.run([os.path.join(EXAMPLES, name), *map(str, args)], cwd=FOLDER, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def works(what, name, *args):
+    code, out, err = call(name, *args)
+    check(code == 0 and err == "" and "\r" not in out, what, (code, out, err))
+    return out
+
+
+def refused(what, code, part, name, *args):
+    """One line on stderr that names the culprit, and this exit status."""
+    found, _, err = call(name, *args)
+    check(found == code and err.count("\n") == 1 and err.startswith(name + ": ") and part in err,
+          "%s: %s" % (name, what), "%s, %r, wanted %d, %r" % (found, err, code, part))
+
+
+def path(name):
+    return os.path.join(FOLDER, name)
+
+
+def load(name):
+    with open(path(name), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def content(name):
+    with open(path(name), "rb") as file:
+        return file.read()
+
+
+def write(name, data):
+    with open(path(name), "wb" if isinstance(data, bytes) else "w") as file:
+        file.write(data)
+    return name
+
+
+def write_npy(name, code, descr, shape, values):
+    head = repr({"descr": descr, "fortran_order": False, "shape": tuple(shape)})
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    return write(name, b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode()
+                 + struct.pack("<%d%s" % (len(values), code), *values))
+
+
+def read_npy(name):
+    """shape, list of floats"""
+    data = content(name)
+    assert data[:8] == b"\x93NUMPY\x01\x00"
+    size = struct.unpack("<H", data[8:10])[0]
+    head = ast.literal_eval(data[10:10 + size].decode())
+    assert head["descr"] == "<f4" and not head["fortran_order"]
+    count = math.prod(head["shape"])
+    return head["shape"], list(struct.unpack("<%df" % count, data[10 + size:]))
+
+
+def rows(values, width):
+    return [values[i:i + width] for i in range(0, len(values), width)]
+
+
+def argmax(row):
+    return max(range(len(row)), key=lambda i: (row[i], -i))
+
+
+def timeless(value):
+    """The report without clock readings."""
+    if isinstance(value, dict):
+        return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "timings")}
+    return [timeless(v) for v in value] if isinstance(value, list) else value
+
+
+# ---- inputs --------------------------------------------------------------------------------------
+
+COUNT = 24
+
+
+def make_inputs():
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    os.makedirs(FOLDER)
+    with open(os.path.join(DATA, "digits-images.idx"), "rb") as file:
+        pixels = file.read()[16:16 + 64 * COUNT]
+    with open(os.path.join(DATA, "digits-labels.idx"), "rb") as file:
+        labels = file.read()[8:8 + COUNT]
+    floats = [p / 255 for p in pixels]
+    shape = (COUNT, 1, 8, 8)
+    write_npy("images.npy", "B", "|u1", shape, list(pixels))
+    write_npy("floats.npy", "f", "<f4", shape, floats)
+    write_npy("nan.npy", "f", "<f4", shape, [math.nan] + floats[1:])
+    write_npy("bright.npy", "f", "<f4", shape, [1.5] + floats[1:])
+    write_npy("other.npy", "B", "|u1", (COUNT, 1, 4, 16), list(pixels))
+    write_npy("labels.npy", "q", "<i8", (COUNT,), list(labels))
+    write_npy("few.npy", "q", "<i8", (COUNT - 1,), list(labels[:-1]))
+    write_npy("wrong.npy", "q", "<i8", (COUNT,), [10] + list(labels[1:]))
+    write("cut.npy", content("images.npy")[:-1])
+    write("empty", b"")
+    return floats, list(labels)
+
+
+# ---- the programs --------------------------------------------------------------------------------
+
+def test_help():
+    for name in PROGRAMS:
+        out = works(name + " --help", name, "--help")
+        check(all(re.search(r"^  --%s\b" % o, out, re.M) for o in
+                  ("help", "json", "seed", "threads", "data")), name + " lists what all share", out)
+
+
+def test_command_line():
+    for name in PROGRAMS:
+        refused("unknown option", 2, "--nonsense", name, "--nonsense")
+        refused("argument that is none", 2, '"word"', name, "word")
+        refused("missing value", 2, "--seed needs", name, "--seed")
+        refused("not a number", 2, '"1x"', name, "--seed", "1x")
+        refused("out of range", 2, "1025 is outside [0, 1024]", name, "--threads=1025")
+        refused("negative", 2, "-1 is outside", name, "--seed", "-1")
+        refused("beyond 64 bits", 2, "is outside", name, "--seed", "9" * 30)
+        refused("empty value", 2, "--json: empty", name, "--json", "")
+        refused("report into no folder", 2, "no/r.json", name, "--json", "no/r.json")
+    refused("empty number", 2, '""', "train", "--lr=")
+    refused("NaN", 2, '"nan"', "train", "--lr", "nan")
+    refused("infinite", 2, "inf is outside", "train", "--lr", "inf")
+    refused("no such choice", 2, '"alexnet" is none of', "train", "--arch", "alexnet")
+    refused("part of a choice", 2, '"res" is none of', "train", "--arch", "res")
+    refused("no data folder", 2, "nowhere", "train", "--data", "nowhere")
+    refused("folder without data", 2, "data_batch_1.bin", "train", "--data", FOLDER)
+    refused("flag with a value", 2, "takes no value", "attack", "--restart=1")
+    refused("required option", 2, "--model is missing", "predict", "--images", "images.npy")
+    refused("odd number of references", 2, "3 is odd", "quickstart", "--references", "3")
+    refused("odd number of references", 2, "3 is odd", "audit", "--references", "3", "--model",
+            "images.npy")
+    refused("too many to forget", 2, "900 of 900", "quickstart", "--forget-count", "900")
+    refused("work folder is a file", 2, "empty", "quickstart", "--work", "empty")
+
+
+def test_train():
+    works("train", "train", *SMALL, "--out", "model.safetensors", "--json", "train.json",
+          "--checkpoint", "train.checkpoint")
+    told = load("train.json")
+    check(told["program"] == "train" and told["epochs"] == 1 and told["arch"] == "digits"
+          and told["parameters"] == 56554 and 50 < told["test_accuracy"] <= 100,
+          "what train tells", told)
+    works("train again", "train", *SMALL, "--out", "again.safetensors")
+    check(content("model.safetensors") == content("again.safetensors"), "same bytes again")
+    works("train goes on", "train", *SMALL, "--out", "again.safetensors", "--checkpoint",
+          "train.checkpoint")
+    check(content("model.safetensors") == content("again.safetensors"), "same from the checkpoint")
+    works("train elsewhere", "train", *SMALL, "--seed", 1, "--out", "seed1.safetensors")
+    check(content("model.safetensors") != content("seed1.safetensors"), "other seed, other weights")
+    refused("checkpoint of other options", 1, "lr", "train", *SMALL, "--lr", "0.5", "--checkpoint",
+            "train.checkpoint")
+    refused("damaged checkpoint", 2, "empty", "train", *SMALL, "--checkpoint", "empty")
+
+
+def predict(images):
+    works("predict %s" % images, "predict", "--model", "model.safetensors", "--images", images,
+          "--out", "logits.npy", "--threads", 1)
+    shape, values = read_npy("logits.npy")
+    check(shape == (COUNT, 10) and all(map(math.isfinite, values)), "logits of %s" % images, shape)
+    return rows(values, 10)
+
+
+def test_predict(labels):
+    bytes_, floats = predict("images.npy"), predict("floats.npy")
+    close = max(abs(a - b) for r, s in zip(bytes_, floats) for a, b in zip(r, s))
+    check(close < 1e-4, "bytes and floats agree", close)
+    works("predict with labels", "predict", "--model", "model.safetensors", "--images",
+          "images.npy", "--labels", "labels.npy", "--json", "predict.json")
+    right = sum(argmax(row) == label for row, label in zip(bytes_, labels))
+    told = load("predict.json")
+    check(abs(told["accuracy"] - 100 * right / COUNT) < 1e-9 and right > COUNT / 2, "accuracy", told)
+    model = content("model.safetensors")
+    write("cut.safetensors", model[:-1])
+    write("flipped.safetensors", model[:3] + bytes([model[3] ^ 0x80]) + model[4:])
+    common = ["predict", "--images", "images.npy", "--model"]
+    refused("no model", 2, "gone.safetensors", *common, "gone.safetensors")
+    refused("cut model", 2, "cut.safetensors", *common, "cut.safetensors")
+    refused("damaged model", 2, "flipped.safetensors", *common, "flipped.safetensors")
+    refused("empty model", 2, "empty", *common, "empty")
+    common = ["predict", "--model", "model.safetensors", "--images"]
+    refused("no images", 2, "gone.npy", *common, "gone.npy")
+    refused("cut images", 2, "cut.npy", *common, "cut.npy")
+    refused("other shape", 1, "AMUN_ERROR_SHAPE", *common, "other.npy")
+    refused("labels missing", 1, "few.npy", *common, "images.npy", "--labels", "few.npy")
+    return bytes_
+
+
+def test_attack(clean, floats, labels):
+    bounds = {"fgsm": ("linf", 0.1), "ffgsm": ("linf", 0.1), "pgd-linf": ("linf", 0.1),
+              "pgd-l2": ("l2", 0.7), "search": ("l2", 8.0)}
+    common = ["attack", "--model", "model.safetensors", "--images", "images.npy", "--threads", 1]
+    for method, (norm, eps) in bounds.items():
+        for table in ("table.csv", "table.json"):
+            works("attack %s, %s" % (method, table), *common, "--labels", "labels.npy", "--method",
+                  method, "--eps", eps, "--table", table, "--json", "attack.json")
+        shape, values = read_npy("adversarial.npy")
+        logits = predict("adversarial.npy")
+        with open(path("table.csv"), encoding="utf-8", newline="") as file:
+            table = list(csv.DictReader(file))
+        far = 0.0
+        for i, (new, old) in enumerate(zip(rows(values, 64), rows(floats, 64))):
+            moved = [abs(a - b) for a, b in zip(new, old)]
+            l2, linf = math.sqrt(sum(d * d for d in moved)), max(moved)
+            far = max(far, l2 if norm == "l2" else linf)
+            row = table[i]
+            if not (int(row["index"]) == i and int(row["label"]) == labels[i]
+                    and abs(float(row["l2"]) - l2) < 1e-5 and abs(float(row["linf"]) - linf) < 1e-5
+                    and int(row["predicted"]) == argmax(clean[i])
+                    and int(row["adversarial"]) == argmax(logits[i])
+                    and (row["outcome"] == "flipped") == (argmax(logits[i]) != labels[i])):
+                check(False, "%s: row %d" % (method, i), (row, l2, linf, logits[i]))
+        told = load("attack.json")
+        check(shape == (COUNT, 1, 8, 8) and min(values) >= 0 and max(values) <= 1
+              and 0 < far <= eps * (1 + 1e-5), "%s stays where it may" % method, far)
+        check(len(table) == COUNT and told["count"] == COUNT
+              and told["flipped"] == sum(r["outcome"] == "flipped" for r in table) > 0,
+              "%s: table and summary" % method, told)
+        check([[str(v) if k == "outcome" else float(v) for k, v in r.items()]
+               for r in load("table.json")]
+              == [[v if k == "outcome" else float(v) for k, v in r.items()] for r in table],
+              "%s: both tables" % method)
+    check(told["flipped"] == COUNT, "the search finds all", told)
+    works("attack, other options", *common, "--labels", "labels.npy", "--norm", "linf", "--eps0",
+          "0.01", "--growth", "1.5", "--steps", 5, "--restart", "--on-failure", "retry",
+          "--batch", 7)
+    refused("no labels", 2, "--labels is missing", *common)
+    refused("label out of range", 1, "10", *common, "--labels", "wrong.npy")
+    refused("too few labels", 1, "few.npy", *common, "--labels", "few.npy")
+    common[4] = "nan.npy"
+    refused("NaN pixel", 2, "nan", *common, "--labels", "labels.npy")
+    common[4] = "bright.npy"
+    refused("pixel above 1", 2, "1.5", *common, "--labels", "labels.npy")
+    refused("no such method", 2, '"cw"', *common, "--labels", "labels.npy", "--method", "cw")
+
+
+def test_unlearn():
+    common = ["unlearn", "--model", "model.safetensors", *SMALL]
+    write("forget.txt", "# positions\n3 5\n\n  7 # the last\n")
+    for method in ("retrain", "amun", "amun-advonly"):
+        works("unlearn " + method, *common, "--method", method, "--forget", "forget.txt", "--json",
+              "unlearn.json", "--out", method + ".safetensors")
+        told = load("unlearn.json")
+        forget = {"retrain": 0, "amun": 3, "amun-advonly": 0}[method]
+        adversarial = 0 if method == "retrain" else 3
+        check((told["remain"], told["forget"], told["adversarial"], told["failed"])
+              == (897, forget, adversarial, 0), "what takes part in " + method, told)
+    check(len({content(m + ".safetensors") for m in ("model", "retrain", "amun", "amun-advonly")})
+          == 4, "four models")
+    for out in ("kept.safetensors", "loaded.safetensors"):
+        works("unlearn into " + out, *common, "--forget-count", 5, "--forget-seed", 10, "--advset",
+              "advset.safetensors", "--no-remain", "--out", out, "--json", "unlearn.json")
+        check(load("unlearn.json")["remain"] == 0, "nothing remains", load("unlearn.json"))
+    check(content("kept.safetensors") == content("loaded.safetensors"), "set built or loaded")
+    refused("set of other samples", 1, "adversarial set", *common, "--forget", "forget.txt",
+            "--advset", "advset.safetensors")
+    write("cut.advset", content("advset.safetensors")[:-1])
+    refused("cut set", 2, "cut.advset", *common, "--forget-count", 5, "--forget-seed", 10,
+            "--advset", "cut.advset")
+    refused("without remaining data", 1, "remain", *common, "--method", "retrain", "--no-remain")
+    for text, code, part in [("1 2 1\n", 1, "1"), ("900\n", 1, "900"), ("-1\n", 1, "-1"),
+                             ("1 two\n", 2, '"two"'), ("3.5", 2, '"3.5"'), ("# none\n", 2, "no index"),
+                             ("9" * 30, 2, "9999")]:
+        refused("forget set %r" % text[:8], code, part, *common, "--forget", write("bad", text))
+    refused("no forget set", 2, "gone.txt", *common, "--forget", "gone.txt")
+
+
+def test_audit():
+    args = ["--model", "model.safetensors", "--model", "amun.safetensors", "--forget",
+            "forget.txt", "--references", 2, *SMALL, "--json", "audit.json"]
+    out = works("audit", "audit", *args)
+    told = load("audit.json")
+    check(told["schema"] == "amun.report/1" and told["references"] == 2
+          and told["forget_count"] == 3 and [m["name"] for m in told["methods"]]
+          == ["model", "amun"], "the report", told)
+    check(re.search(r"^method +UA +RA +TA +FT-AUC +MIS +seconds$", out, re.M)
+          and re.search(r"^amun +\d", out, re.M), "the table", out)
+    works("audit again", "audit", *args)
+    check(timeless(told) == timeless(load("audit.json")), "the same from the kept references")
+    refused("references of other options", 1, "reference 0", "audit", *args, "--lr", "0.5")
+    refused("second model missing", 2, "gone", "audit", "--model", "model.safetensors", "--model",
+            "gone")
+
+
+QUICK = [*SMALL, "--references", 2, "--forget-sets", 2, "--forget-count", 10, "--unlearn-epochs", 1]
+
+
+def test_quickstart():
+    out = works("quickstart", "quickstart", *QUICK, "--work", "a/b", "--json", "a.json")
+    told = load("a.json")
+    check(told["schema"] == "amun.report/1" and told["dataset"] == "digits"
+          and told["arch"] == "digits" and told["forget_count"] == 10 and told["references"] == 2
+          and told["provenance"]["forget_seeds"] == [1, 10], "the report", told)
+    check([m["name"] for m in told["methods"]] == ["original", "retrain", "amun", "amun_df"]
+          and all(isinstance(m[k], float) and 0 <= m[k] <= 100 for m in told["methods"]
+                  for k in ("ua", "ra", "ta", "ft_auc"))
+          and all(m["seconds"] > 0 and len(m["per_run"]) == 2 for m in told["methods"]),
+          "its methods", told["methods"])
+    check(re.search(r"^method +UA +RA +TA +FT-AUC +MIS +seconds$", out, re.M), "the table", out)
+    works("quickstart again", "quickstart", *QUICK, "--work", "a/b", "--json", "b.json")
+    check(timeless(told) == timeless(load("b.json")), "the same from the work folder")
+    check([m["seconds"] for m in told["methods"]] == [m["seconds"] for m in load("b.json")["methods"]]
+          or all(abs(m["seconds"] - n["seconds"]) < 2e-3 for m, n in
+                 zip(told["methods"], load("b.json")["methods"])), "times are kept too")
+    works("quickstart, other rate", "quickstart", *QUICK, "--work", "a/b", "--json", "c.json",
+          "--unlearn-lr", "0.05")
+    other = timeless(load("c.json"))["methods"]
+    check(other[:2] == timeless(told)["methods"][:2] and other[2] != timeless(told)["methods"][2],
+          "only what depends on it changes")
+    write("a/b/" + [n for n in os.listdir(path("a/b")) if n.startswith("amun-")
+                    and n.endswith(".safetensors")][0], b"x")
+    code, _, err = call("quickstart", *QUICK, "--work", "a/b")
+    code2, _, err2 = call("quickstart", *QUICK, "--work", "a/b", "--unlearn-lr", "0.05")
+    check(sorted([code, code2]) == [0, 2] and (err + err2).count("\n") == 1,
+          "a damaged file is not used", (code, err, code2, err2))
+    return told
+
+
+def test_killed(told):
+    """Killed again and again after ever longer times, it ends with the same report."""
+    rest = random.Random(1)
+    kills = 0
+    for attempt in range(60):
+        run = subprocess.Popen([os.path.join(EXAMPLES, "quickstart"), *map(str, QUICK), "--work",
+                                "killed", "--json", "killed.json"], cwd=FOLDER,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+        limit = (0.2 + 0.1 * attempt) * (1 + rest.random())
+        try:
+            err = run.communicate(timeout=limit)[1]
+            check(run.returncode == 0, "killed %d times, then done" % kills, err)
+            break
+        except subprocess.TimeoutExpired:
+            run.send_signal(signal.SIGKILL)
+            run.communicate()
+            kills += 1
+    check(kills > 0 and os.path.exists(path("killed.json"))
+          and timeless(told) == timeless(load("killed.json")), "the same report in the end", kills)
+
+
+def test_minimal():
+    images, labels = (os.path.join(DATA, "digits-%s.idx" % n) for n in ("images", "labels"))
+    out = works("minimal", "minimal", images, labels)
+    told = re.fullmatch(r"loss: forgotten (\S+) \(was (\S+)\), never seen (\S+)\n", out)
+    check(told and float(told[1]) > 2 * float(told[2]), "minimal forgets", out)
+    for args in ([], [images], [labels, images], ["empty", labels]):
+        code, out, err = call("minimal", *args)
+        check(code == 2 and err.count("\n") == 1 and len(err) > 1 and out == "",
+              "minimal refuses %d files" % len(args), (code, out, err))
+
+
+def test_cifar():
+    """Made-up images in CIFAR-10's layout."""
+    rest = random.Random(0)
+    os.makedirs(path("cifar"))
+    for name in ["data_batch_%d.bin" % i for i in range(1, 6)] + ["test_batch.bin"]:
+        write("cifar/" + name, b"".join(bytes([i % 10]) + rest.randbytes(3072) for i in range(20)))
+    works("train on CIFAR-10", "train", *SMALL, "--data", "cifar", "--arch", "simple_conv", "--out",
+          "cifar.safetensors", "--json", "cifar.json")
+    check(load("cifar.json")["dataset"] == "cifar10", "what it tells", load("cifar.json"))
+    works("quickstart on CIFAR-10", "quickstart", *QUICK, "--data", "cifar", "--arch", "resnet8",
+          "--forget-sets", 1, "--unlearn-epochs", 1, "--work", "cifar.work", "--json", "cifar.json")
+    told = load("cifar.json")
+    check((told["dataset"], told["arch"], len(told["methods"])) == ("cifar10", "resnet8", 4),
+          "the report", told)
+    write("cifar/data_batch_3.bin", content("cifar/data_batch_3.bin")[:-1])
+    refused("cut batch", 2, "data_batch_3.bin", "train", *SMALL, "--data", "cifar")
+
+
+def main():
+    floats, labels = make_inputs()
+    began = time.monotonic()
+    test_help()
+    test_command_line()
+    test_train()
+    clean = test_predict(labels)
+    test_attack(clean, floats, labels)
+    test_unlearn()
+    test_audit()
+    told = test_quickstart()
+    test_killed(told)
+    test_minimal()
+    test_cifar()
+    print("# %.1f s" % (time.monotonic() - began))
+    print("1..%d" % len(results))
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    return 0 if all(results) else 1
+
+
+sys.exit(main())
