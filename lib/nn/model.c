@@ -269,7 +269,7 @@ void amun__model_trim(const amun_model *model)
     }
 }
 
-amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, int32_t mode,
+amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, amun_mode mode,
                                        uint64_t *bytes)
 {
     amun__enter();
