@@ -1,5 +1,5 @@
-/* bench_engine.c - time and memory of the engine's units of work: prediction ("infer"), forward and
- * gradient at the images ("attack"), a training step ("train"). One JSON object per line.
+/* bench_engine.c - time and memory of the engine's units of work: prediction ("infer"), forward
+ * and gradient at the images ("attack"), a training step ("train"). One JSON object per line.
  *
  *   bench_engine KEY VALUE ...
  *     arch NAME,...      default resnet8,convnet,resnet18

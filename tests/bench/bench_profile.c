@@ -1,11 +1,12 @@
 /* bench_profile.c - where a unit of work spends its time, instruction by instruction of the plan,
- * and beside the plan (loss, statistics, SGD). Largest first; the least of the
- * repetitions, so that a machine with other work to do misleads less.
+ * and beside the plan (loss, statistics, SGD). Largest first; the least of the repetitions, so
+ * that a machine with other work to do misleads less.
  *
- *   bench_profile arch NAME work infer | attack | train batch N threads N repetitions N
- *                 weights FILE images FILE labels FILE seed N each 0 | 1
- *
- * each 0 (default): one line per kind of instruction; each 1: one line per instruction. */
+ *   bench_profile KEY VALUE ...
+ *     arch NAME, work infer | attack | train, batch N, threads N, repetitions N
+ *     weights FILE, images FILE, labels FILE, seed N: see work.h
+ *     each 0 | 1   one line per kind of instruction (default), or per instruction
+ */
 #include "work.h"
 
 #ifdef AMUN_WITH_DNNL

@@ -3,8 +3,11 @@
  *
  *   bench_search KEY VALUE ...
  *     weights FILE     safetensors written by amun_model_save (names its architecture)
- *     images FILE.npy  u1 or f4 [n, C, H, W];  labels FILE.npy  [n]
- *     limit N          first N images only;  steps N  per radius, default 50
+ *     arch NAME fit N  instead: fresh weights, trained for N epochs on the images
+ *     images FILE      u1 or f4 [n, C, H, W] in .npy, or IDX
+ *     labels FILE      [n], the same
+ *     limit N          first N images only
+ *     steps N          per radius, default 50
  *     threads N, repetitions N (default 1), probe 0 | 1 (default 1)
  *     table FILE.npy   per sample: eps, l2, updates, outcome (f8 [n, 4])
  */
@@ -13,10 +16,11 @@
 #include <stdlib.h>
 
 #include "amun/attack.h"
+#include "amun/train.h"
 #include "io/io.h"
 
-static const char *const keys[] = {"weights", "images",      "labels", "limit", "steps",
-                                   "threads", "repetitions", "probe",  "table", NULL};
+static const char *const keys[] = {"weights",     "images", "labels", "limit", "steps", "threads",
+                                   "repetitions", "probe",  "table",  "arch",  "fit",   NULL};
 
 typedef struct figures {
     size_t count, found, wrong_already;
@@ -126,20 +130,55 @@ static void measure(const bench_args *args, amun_context *ctx, const amun_model 
     amun_attack_unref(attack);
 }
 
+static amun_dataset *open_data(const bench_args *args, amun_context *ctx)
+{
+    amun_dataset *data = NULL;
+    const char *images = bench_text(args, "images", ""), *labels = bench_text(args, "labels", "");
+    size_t length = strlen(images);
+    bool npy = length > 4 && strcmp(images + length - 4, ".npy") == 0;
+    bench_must(npy ? amun_dataset_open_npy(&data, ctx, images, labels)
+                   : amun_dataset_open_idx(&data, ctx, images, labels),
+               "images");
+    return data;
+}
+
+/* A fresh network, trained just enough for a search to have something to do. */
+static amun_model *fit(const bench_args *args, amun_context *ctx, const amun_dataset *data)
+{
+    amun_model *model = NULL;
+    amun_model_options shape;
+    amun_train_options options;
+    int64_t extents[3];
+    bench_must(amun_dataset_shape(data, extents), "images");
+    bench_must(amun_model_options_init(&shape, sizeof shape), "fit");
+    shape.channels = extents[0];
+    shape.height = extents[1];
+    shape.width = extents[2];
+    shape.classes = amun_dataset_classes(data);
+    bench_must(amun_model_create(&model, ctx, bench_text(args, "arch", "digits"), &shape), "arch");
+    bench_must(amun_train_options_init(&options, sizeof options), "fit");
+    options.epochs = (int32_t)bench_number(args, "fit", 1, 1, 1000);
+    options.schedule = AMUN_SCHEDULE_ONECYCLE;
+    options.augment_flip = options.augment_pad = 0;
+    bench_must(amun_train_run(NULL, model, data, NULL, 0, &options, NULL), "fit");
+    return model;
+}
+
 int main(int argc, char **argv)
 {
     const bench_args args = {argc, argv};
     amun_context *ctx = NULL;
     amun_model *model = NULL;
-    amun_dataset *data = NULL;
     bench_args_check(&args, keys);
     bench_must(amun_context_create(&ctx, NULL), "context");
     bench_must(amun_context_set_threads(ctx, (int32_t)bench_number(&args, "threads", 0, 0, 1024)),
                "threads");
-    bench_must(amun_model_load(&model, ctx, bench_text(&args, "weights", "")), "weights");
-    bench_must(amun_dataset_open_npy(&data, ctx, bench_text(&args, "images", ""),
-                                     bench_text(&args, "labels", NULL)),
-               "images");
+    amun_dataset *data = open_data(&args, ctx);
+    if (bench_text(&args, "fit", NULL) != NULL) {
+        model = fit(&args, ctx, data);
+    } else {
+        bench_must(amun_model_load(&model, ctx, bench_text(&args, "weights", "")), "weights");
+    }
     measure(&args, ctx, model, data);
     amun_dataset_unref(data);
     amun_model_unref(model);

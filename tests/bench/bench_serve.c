@@ -3,13 +3,17 @@
  *
  *   bench_serve KEY VALUE ...   arch, weights, seed, batch, threads, images, labels: see work.h
  *
- *   probe               {"gflops": ..., "gbytes": ...}
- *   infer N | train N   N repetitions: {"ms": [...], "loss": ...}
+ *   probe               {"probe": {"gflops": ..., "gbytes": ...}}
+ *   infer N, train N    N repetitions: {"ms": [...], "loss": ...}
  *   pgd N STEPS FILE    N PGD-L2 attacks of STEPS steps (eps 1, step 0.2, from the image), in ms
- * per step; the last result goes into FILE unless it is "-" search N FILE       radius search on
- * the first N images: {"ms": [seconds * 1000]}; a table of eps, l2, updates, outcome goes into FILE
- * unless it is "-" logits FILE         of the batch, as npy save FILE           weights fit IMAGES
- * LABELS EPOCHS FILE   trains on two npy files (one-cycle, no augmentation), saves quit
+ *                       per step; the last result goes into FILE unless it is "-"
+ *   search SLOTS FILE   radius search on the batch, SLOTS images at work at once; a table of eps,
+ *                       l2, updates, outcome goes into FILE unless it is "-"
+ *   logits FILE         of the batch, as npy
+ *   save FILE           weights
+ *   fit IMAGES LABELS EPOCHS FILE
+ *                       trains on two npy files (one-cycle, no augmentation), saves
+ *   quit
  */
 #include "work.h"
 
@@ -156,15 +160,15 @@ static void write_table(const server *s, const char *path, const amun_attack_rec
 
 static void do_search(server *s)
 {
-    size_t n = number(s->words[1], 1, s->work.batch);
+    size_t n = s->work.batch;
+    amun_search_options options;
     amun_attack *attack = NULL;
     amun_tensor_view views[3];
     amun_attack_record *rows = bench_memory(n, sizeof *rows);
-    bench_must(amun_attack_create_search(&attack, s->work.ctx, NULL), "search");
+    bench_must(amun_search_options_init(&options, sizeof options), "search");
+    options.batch = (int32_t)number(s->words[1], 1, 4096);
+    bench_must(amun_attack_create_search(&attack, s->work.ctx, &options), "search");
     batch_views(s, views);
-    for (int i = 0; i < 3; i++) {
-        views[i].shape[0] = (int64_t)n;
-    }
     double began = amun__now();
     bench_must(
         amun_attack_run(attack, s->work.model, &views[0], &views[1], NULL, &views[2], rows, NULL),

@@ -6,9 +6,9 @@
 PyTorch gets its best setting: channels_last, as many threads as cores, and a C library allocator
 that keeps its memory. Before, between and after the two halves of each round a probe (multiply-adds
 in registers, copy of memory) measures the machine itself; a round is rejected if any of its probes
-is below a fraction of the best one seen. Prints the ratio PyTorch / libamun per row as min, median and max over
-the accepted rounds, then JSON. With --data, weights come from a short training on CIFAR-10 and the
-adversarial set is built for training images that the network gets right."""
+is below a fraction of the best one seen. Prints the ratio PyTorch / libamun per row as min, median
+and max over the accepted rounds, then JSON. With --data, weights come from a short training on
+CIFAR-10 and the adversarial set is built for training images that the network gets right."""
 import argparse
 import copy
 import json
@@ -37,17 +37,19 @@ def arguments():
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--rounds", type=int, default=3, help="accepted rounds per row that are wanted")
+    parser.add_argument("--rounds", type=int, default=3, help="accepted ones wanted per row")
     parser.add_argument("--attempts", type=int, default=12, help="rounds per row at most")
     parser.add_argument("--repetitions", type=int, default=3, help="per half of a round")
-    parser.add_argument("--fraction", type=float, default=0.85, help="of the best probe")
+    parser.add_argument("--fraction", type=float, default=0.85, help="of the best arithmetic probe")
+    parser.add_argument("--fraction-copy", type=float, default=0.6, help="of the best copy probe")
     parser.add_argument("--gflops", type=float, default=0, help="known best of the probe")
     parser.add_argument("--gbytes", type=float, default=0, help="known best of the probe")
     parser.add_argument("--data", help="folder of CIFAR-10 in its binary format")
     parser.add_argument("--weights", help="safetensors to use")
     parser.add_argument("--fit-images", type=int, default=1024)
     parser.add_argument("--fit-epochs", type=int, default=16)
-    parser.add_argument("--search-images", type=int, default=64)
+    parser.add_argument("--search-images", type=int, default=256)
+    parser.add_argument("--search-batch", type=int, default=128, help="images at work at once")
     parser.add_argument("--search-rounds", type=int, default=1)
     parser.add_argument("--search-attempts", type=int, default=3)
     parser.add_argument("--rows", default="train,infer,infer-folded,pgd,pgd-folded,search,memory")
@@ -87,16 +89,20 @@ class Torch:
     def __init__(self, options, weights, images, labels):
         import torch
         import torch.nn.functional as F
-        sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+        here = os.path.dirname(os.path.abspath(__file__))
+        sys.path.insert(0, os.path.join(here, "..", "interop"))
         import safetensors_np
         import torch_nets
         self.torch, self.F, self.options = torch, F, options
         torch.set_num_threads(options.threads)
         net = torch_nets.make(options.arch, images.shape[1], 10, images.shape[2])
         tensors, _ = safetensors_np.load(weights)
-        net.load_state_dict({k: torch.from_numpy(v.copy()).reshape(v.shape) for k, v in tensors.items()})
-        self.images = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
-        self.labels = torch.from_numpy(labels)
+        net.load_state_dict({name: torch.from_numpy(value.copy()).reshape(value.shape)
+                             for name, value in tensors.items()})
+        self.all_images = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
+        self.all_labels = torch.from_numpy(labels)
+        self.images = self.all_images[:options.batch]
+        self.labels = self.all_labels[:options.batch]
         self.net = net.to(memory_format=torch.channels_last)
         self.made = {}
 
@@ -181,12 +187,19 @@ class Torch:
         times, result = self.timed(run, repetitions)
         return [t / PGD_STEPS for t in times], result
 
-    def search(self, count, folded=False):
-        """The author's procedure: radius per image, 50 steps each, doubled where the label still holds; the label
-        is tested before each step; images that flipped leave the batch. Returns (seconds, table)."""
-        torch, net = self.torch, self.frozen(folded)
+    def search(self, count, batch):
+        """Batch after batch, as the author's script does. (seconds, table)"""
         began = time.perf_counter()
-        x, y = self.images[:count], self.labels[:count]
+        tables = [self.search_batch(self.all_images[at:min(at + batch, count)],
+                                    self.all_labels[at:min(at + batch, count)])
+                  for at in range(0, count, batch)]
+        return time.perf_counter() - began, self.torch.cat(tables).numpy()
+
+    def search_batch(self, x, y):
+        """The author's procedure: a radius per image, 50 steps each, doubled where the label still
+        holds; the label is tested before each step; images that flipped leave the batch. Rows of
+        eps, l2, updates, 1."""
+        torch, net, count = self.torch, self.frozen(False), len(x)
         table = torch.zeros(count, 4)
         where = torch.arange(count)
         eps, steps, updates = torch.full((count,), 0.04), torch.zeros(count), torch.zeros(count)
@@ -198,7 +211,8 @@ class Torch:
             flipped = logits.argmax(1) != y
             if flipped.any():
                 size = self.norm(a.detach() - x).flatten()
-                table[where[flipped]] = torch.stack([eps, size, updates, torch.ones_like(eps)], 1)[flipped]
+                rows = torch.stack([eps, size, updates, torch.ones_like(eps)], 1)
+                table[where[flipped]] = rows[flipped]
                 if flipped.all():
                     break
             gradient, = torch.autograd.grad(loss, a)
@@ -212,7 +226,7 @@ class Torch:
             updates = updates + 1
             radius = eps.reshape(-1, 1, 1, 1)
             a = self.step_l2(a.detach(), x, gradient, radius / 10, radius)
-        return time.perf_counter() - began, table.numpy()
+        return table
 
 
 # ---- rounds ------------------------------------------------------------------------------------
@@ -232,7 +246,8 @@ class Gate:
         return probe
 
     def passes(self, probes):
-        return all(p[key] >= self.options.fraction * self.best[key] for p in probes for key in p)
+        least = {"gflops": self.options.fraction, "gbytes": self.options.fraction_copy}
+        return all(p[key] >= least[key] * self.best[key] for p in probes for key in p)
 
 
 def run_rounds(gate, name, ours, theirs, wanted, attempts, warm=True):
@@ -257,19 +272,22 @@ def run_rounds(gate, name, ours, theirs, wanted, attempts, warm=True):
 
 def summarise(gate, name, rounds):
     row = {"row": name, "rounds": len(rounds)}
-    for key, subset in (("accepted", [r for r in rounds if gate.passes(r["probes"])]), ("all", rounds)):
-        ratios = [statistics.median(r["theirs_ms"]) / statistics.median(r["ours_ms"]) for r in subset]
+    accepted = [r for r in rounds if gate.passes(r["probes"])]
+    for key, subset in (("accepted", accepted), ("all", rounds)):
+        ours = [statistics.median(r["ours_ms"]) for r in subset]
+        theirs = [statistics.median(r["theirs_ms"]) for r in subset]
+        ratios = [b / a for a, b in zip(ours, theirs)]
         row[key] = {"rounds": len(subset)}
         if subset:
-            row[key].update(
-                ours_ms=statistics.median(statistics.median(r["ours_ms"]) for r in subset),
-                theirs_ms=statistics.median(statistics.median(r["theirs_ms"]) for r in subset),
-                ratio_min=min(ratios), ratio_median=statistics.median(ratios), ratio_max=max(ratios))
+            row[key].update(ours_ms=statistics.median(ours), theirs_ms=statistics.median(theirs),
+                            ratio_min=min(ratios), ratio_median=statistics.median(ratios),
+                            ratio_max=max(ratios))
     return row
 
 
 def print_table(rows):
-    print("%-14s %8s %12s %12s   %s" % ("row", "rounds", "libamun ms", "PyTorch ms", "ratio min / median / max"))
+    print("%-14s %8s %12s %12s   %s" % ("row", "rounds", "libamun ms", "PyTorch ms",
+                                        "ratio min / median / max"))
     for row in rows:
         for key in ("accepted", "all"):
             f = row[key]
@@ -278,8 +296,8 @@ def print_table(rows):
                 print("%-14s %8s   none: the probe never passed" % (row["row"], label))
             elif key == "accepted" or f["rounds"] != row["accepted"]["rounds"]:
                 print("%-14s %8s %12.1f %12.1f   %.2f / %.2f / %.2f" % (
-                    row["row"], label, f["ours_ms"], f["theirs_ms"], f["ratio_min"], f["ratio_median"],
-                    f["ratio_max"]))
+                    row["row"], label, f["ours_ms"], f["theirs_ms"], f["ratio_min"],
+                    f["ratio_median"], f["ratio_max"]))
 
 
 # ---- inputs ------------------------------------------------------------------------------------
@@ -293,22 +311,27 @@ def read_cifar(folder, count):
 
 
 def prepare(options, folder):
-    """Paths of weights, images, labels; the batch is of images that the network gets right, as far as there are any."""
+    """Paths of weights, images and labels; the batch is of images that the network gets right, as
+    far as there are any."""
     import numpy as np
+    wanted = max(options.batch, options.search_images)
     paths = {key: os.path.join(folder, name) for key, name in
-             (("images", "images.npy"), ("labels", "labels.npy"), ("weights", "weights.safetensors"))}
+             (("images", "images.npy"), ("labels", "labels.npy"),
+              ("weights", "weights.safetensors"))}
     if options.data is None:
         rng = np.random.default_rng(1)
-        images = rng.random((options.batch, 3, 32, 32), np.float32)
-        labels = rng.integers(0, 10, options.batch)
+        images = rng.random((wanted, 3, 32, 32), np.float32)
+        labels = rng.integers(0, 10, wanted)
     else:
-        images, labels = read_cifar(options.data, max(options.fit_images, options.batch))
+        images, labels = read_cifar(options.data, max(options.fit_images, wanted))
     np.save(paths["images"], images)
     np.save(paths["labels"], labels.astype(np.int64))
     extra = {"weights": options.weights} if options.weights else {}
     server = Server(options, arch=options.arch, batch=len(images), seed=1, images=paths["images"],
                     labels=paths["labels"], **extra)
     if options.data is not None and not options.weights:
+        print("training for %d epochs on %d images" % (options.fit_epochs, len(images)),
+              file=sys.stderr, flush=True)
         server.ask("fit", paths["images"], paths["labels"], options.fit_epochs, paths["weights"])
     else:
         server.ask("save", paths["weights"])
@@ -316,7 +339,7 @@ def prepare(options, folder):
     server.ask("logits", out)
     server.close()
     right = np.load(out).argmax(1) == labels
-    order = np.argsort(~right, kind="stable")[:options.batch]
+    order = np.argsort(~right, kind="stable")[:wanted]
     np.save(paths["images"], images[order])
     np.save(paths["labels"], labels[order].astype(np.int64))
     return paths, images[order], labels[order].astype(np.int64), int(right.sum()), len(right)
@@ -337,26 +360,29 @@ def agreement(torch_side, server, folder):
     return result
 
 
-def run_search(options, gate, torch_side, server, folder):
+def run_search(options, gate, torch_side, paths, folder):
     import numpy as np
-    count = min(options.search_images, options.batch)
+    count = options.search_images
+    server = Server(options, arch=options.arch, batch=count, **paths)
     path = os.path.join(folder, "table.npy")
     tables = {}
 
     def ours(_):
-        return server.ask("search", count, path)["ms"]
+        return server.ask("search", options.search_batch, path)["ms"]
 
     def theirs(_):
-        seconds, tables["theirs"] = torch_side.search(count)
+        seconds, tables["theirs"] = torch_side.search(count, options.search_batch)
         return [1e3 * seconds]
 
-    rounds = run_rounds(gate, "search", ours, theirs, options.search_rounds, options.search_attempts,
-                        warm=False)
+    rounds = run_rounds(gate, "search", ours, theirs, options.search_rounds,
+                        options.search_attempts, warm=False)
+    server.close()
     mine, other = np.load(path), tables["theirs"]
     facts = {"images": count}
     for name, table in (("ours", mine), ("theirs", other)):
-        facts[name] = {"updates": float(table[:, 2].sum()), "l2_median": float(np.median(table[:, 1])),
-                       "eps_median": float(np.median(table[:, 0])), "found": int((table[:, 3] == 1).sum())}
+        facts[name] = {"updates": float(table[:, 2].sum()), "found": int((table[:, 3] == 1).sum()),
+                       "l2_median": float(np.median(table[:, 1])),
+                       "eps_median": float(np.median(table[:, 0]))}
     facts["same_eps"] = float((mine[:, 0] == other[:, 0]).mean())
     return rounds, facts
 
@@ -371,34 +397,43 @@ def memory_child(options, paths):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     side = Torch(options, paths["weights"], np.load(paths["images"]), np.load(paths["labels"]))
     side.train(3)
-    print(json.dumps({"before": before, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"before": before, "peak": peak}))
 
 
 def run_memory(options, paths):
-    words = [os.path.join(options.bench, "bench_engine"), "arch", options.arch, "work", "train", "batches",
-             str(options.batch), "repetitions", "2", "probe", "0", "threads", str(options.threads)]
+    words = [os.path.join(options.bench, "bench_engine"), "arch", options.arch, "work", "train",
+             "batches", str(options.batch), "repetitions", "2", "probe", "0", "threads",
+             str(options.threads)]
     for key in ("weights", "images", "labels"):
         words += [key, paths[key]]
     environment = {k: v for k, v in os.environ.items() if k not in ENVIRONMENT}
-    mine = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, env=environment).stdout)
-    result = {"ours": {"before": mine["resident_bytes_before"], "peak": mine["peak_resident_bytes"]}}
-    child = [sys.executable, os.path.abspath(__file__), options.bench, "--arch", options.arch, "--batch",
-             str(options.batch), "--threads", str(options.threads), "--memory-child", json.dumps(paths)]
-    for name, env in (("theirs", os.environ), ("theirs_default_malloc", environment)):
-        result[name] = json.loads(subprocess.run(child, check=True, stdout=subprocess.PIPE, env=dict(
-            env, AMUN_COMPARE_READY="1")).stdout)
-    return result
+    child = [sys.executable, os.path.abspath(__file__), options.bench, "--arch", options.arch,
+             "--batch", str(options.batch), "--threads", str(options.threads), "--memory-child",
+             json.dumps(paths)]
+
+    def run(command, env):
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=env)
+        return json.loads(done.stdout)
+    mine = run(words, environment)
+    return {"ours": {"before": mine["resident_bytes_before"], "peak": mine["peak_resident_bytes"]},
+            "theirs": run(child, os.environ), "theirs_default_malloc": run(child, environment)}
 
 
 # ---- all ---------------------------------------------------------------------------------------
 
 def engine_rows(wanted, torch_side, server):
+    def pgd(n):
+        return server.ask("pgd", n, PGD_STEPS, "-")["ms"]
+
+    def infer(n):
+        return server.ask("infer", n)["ms"]
     rows = {
         "train": (lambda n: server.ask("train", n)["ms"], lambda n: torch_side.train(n)[0]),
-        "infer": (lambda n: server.ask("infer", n)["ms"], lambda n: torch_side.infer(n)[0]),
-        "infer-folded": (lambda n: server.ask("infer", n)["ms"], lambda n: torch_side.infer(n, True)[0]),
-        "pgd": (lambda n: server.ask("pgd", n, PGD_STEPS, "-")["ms"], lambda n: torch_side.pgd(n)[0]),
-        "pgd-folded": (lambda n: server.ask("pgd", n, PGD_STEPS, "-")["ms"], lambda n: torch_side.pgd(n, True)[0]),
+        "infer": (infer, lambda n: torch_side.infer(n)[0]),
+        "infer-folded": (infer, lambda n: torch_side.infer(n, True)[0]),
+        "pgd": (pgd, lambda n: torch_side.pgd(n)[0]),
+        "pgd-folded": (pgd, lambda n: torch_side.pgd(n, True)[0]),
     }
     return {name: rows[name] for name in rows if name in wanted}
 
@@ -410,7 +445,8 @@ def main():
         return
     if os.environ.get("AMUN_COMPARE_READY") is None:
         # the allocator reads its settings at program start
-        os.execve(sys.executable, [sys.executable] + sys.argv, dict(os.environ, AMUN_COMPARE_READY="1", **ENVIRONMENT))
+        os.execve(sys.executable, [sys.executable] + sys.argv,
+                  dict(os.environ, AMUN_COMPARE_READY="1", **ENVIRONMENT))
     wanted = options.rows.split(",")
     report = {"schema": "amun.compare/1", "options": vars(options), "rows": [], "rounds": {}}
     with tempfile.TemporaryDirectory() as folder:
@@ -419,17 +455,21 @@ def main():
         for _ in range(5):
             gate.probe()
         paths, images, labels, right, seen = prepare(options, folder)
-        report["input"] = {"right": right, "of": seen, "images": "CIFAR-10" if options.data else "random"}
+        report["input"] = {"right": right, "of": seen,
+                           "images": "CIFAR-10" if options.data else "random"}
         if "memory" in wanted:
             report["memory"] = run_memory(options, paths)
         torch_side = Torch(options, paths["weights"], images, labels)
         server = Server(options, arch=options.arch, batch=options.batch, **paths)
-        report["versions"] = {"torch": torch_side.torch.__version__, "python": platform.python_version()}
+        report["versions"] = {"torch": torch_side.torch.__version__,
+                              "python": platform.python_version()}
         report["agreement"] = agreement(torch_side, server, folder)
         for name, (ours, theirs) in engine_rows(wanted, torch_side, server).items():
-            report["rounds"][name] = run_rounds(gate, name, ours, theirs, options.rounds, options.attempts)
+            report["rounds"][name] = run_rounds(gate, name, ours, theirs, options.rounds,
+                                                options.attempts)
         if "search" in wanted:
-            report["rounds"]["search"], report["search"] = run_search(options, gate, torch_side, server, folder)
+            report["rounds"]["search"], report["search"] = run_search(options, gate, torch_side,
+                                                                      paths, folder)
         server.close()
         prober.close()
     report["best_probe"] = gate.best
