@@ -82,7 +82,8 @@ static const ex_option common_options[] = {
      "folder with the binary files of CIFAR-10 (default: the 1,797 digits)", false},
     {"seed", EX_INT, &ex_args.seed, 0, 4294967295.0, NULL, "of all random choices (default 0)",
      false},
-    {"threads", EX_INT, &ex_args.threads, 0, 1024, NULL, "0: the system's choice (default)", false},
+    {"threads", EX_INT, &ex_args.threads, 0, 1024, NULL,
+     "0: the system's choice (default; digits: 1)", false},
     {0},
 };
 

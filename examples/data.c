@@ -24,6 +24,11 @@ static void open_digits(ex_data *data, amun_context *ctx, const char *folder)
     ex_check(amun_dataset_subset(&data->train, all, order, DIGITS_TRAIN));
     ex_check(amun_dataset_subset(&data->test, all, order + DIGITS_TRAIN, DIGITS - DIGITS_TRAIN));
     data->name = data->arch = "digits";
+    /* So small a network gains little from a second thread, and two that must meet at each layer
+     * lose much on a machine with other work. Also the same numbers whatever the machine has. */
+    if (ex_args.threads == 0) {
+        ex_check(amun_context_set_threads(ctx, 1));
+    }
     data->augment = 0; /* a mirrored digit is no digit, and of 8x8 pixels none is spare */
     amun_dataset_unref(all);
     free(images);
