@@ -255,13 +255,14 @@ static void check_outputs(const ex_option *options)
             char *folder =
                 slash == NULL ? ex_format(".") : ex_format("%.*s", (int)(slash - path) + 1, path);
             struct stat info;
-            if (access(folder, W_OK) != 0) {
+            bool good = access(folder, W_OK) == 0;
+            free(folder);
+            if (!good) {
                 ex_usage("--%s: cannot write %s: %s", o->name, path, strerror(errno));
             }
             if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
                 ex_usage("--%s: %s is a folder", o->name, path);
             }
-            free(folder);
         }
     }
 }
