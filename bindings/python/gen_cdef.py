@@ -40,8 +40,8 @@ def headers_in_order(folder):
 
 def integer_macros(text):
     """(name, value) of object-like macros whose value is a plain integer."""
-    for name, value in re.findall(r"^[ \t]*#define (AMUN_\w+)[ \t]+(\d+|0[xX][0-9a-fA-F]+)[uUlL]*[ \t]*$",
-                                  text, re.M):
+    pattern = r"^[ \t]*#define (AMUN_\w+)[ \t]+(\d+|0[xX][0-9a-fA-F]+)[uUlL]*[ \t]*$"
+    for name, value in re.findall(pattern, text, re.M):
         yield name, int(value, 0)
 
 
@@ -73,7 +73,7 @@ def pretty(statement):
         items = [item.strip() for item in body.split(separator) if item.strip()]
         end = "," if separator == "," else ";"
         lines = "\n".join("    " + item + end for item in items)
-        statement = head.strip() + " {\n" + lines + "\n}" + (" " + tail.strip() if tail.strip() else "")
+        statement = (head.strip() + " {\n" + lines + "\n} " + tail.strip()).rstrip()
     return statement + ";"
 
 
@@ -146,10 +146,12 @@ def self_test():
             "/** doc; */ typedef struct amun_o { size_t struct_size; amun_kind kind; } amun_o;\n"
             "AMUN_API amun_kind amun_f(const amun_o *o);\n"
             "#ifdef __cplusplus\n}\n#endif\n")
-    seeds = [("comment", "doc;", "other doc;", True), ("field", "amun_kind kind;", "int64_t kind;", False),
+    seeds = [("comment", "doc;", "other doc;", True),
+             ("field", "amun_kind kind;", "int64_t kind;", False),
              ("constant", "TWO = 2", "TWO = 3", False), ("macro", "AMUN_A 1u", "AMUN_A 2u", False),
              ("parameter", "const amun_o *o", "amun_o *o", False),
-             ("order", "size_t struct_size; amun_kind kind;", "amun_kind kind; size_t struct_size;", False)]
+             ("order", "size_t struct_size; amun_kind kind;",
+              "amun_kind kind; size_t struct_size;", False)]
     problems = []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -160,7 +162,7 @@ def self_test():
             assert old in base
             (folder / "a.h").write_text(base.replace(old, new), encoding="utf-8")
             if (render(folder) == good) != same:
-                problems.append("seed '%s': %s" % (what, "seen as a change" if same else "not seen"))
+                problems.append("seed '%s' %s" % (what, "is no change" if same else "not seen"))
     for part in ("'amun_kind': {'ONE': 1, 'TWO': 2}", "{'amun_o': {'kind': 'amun_kind'}}",
                  "#define AMUN_A 1\n", 'VERSION = "1.2.3"\n'):
         if part not in good:
@@ -179,7 +181,7 @@ def main():
     if not args.check:
         OUTPUT.write_text(text, encoding="utf-8")
     elif not OUTPUT.exists() or OUTPUT.read_text(encoding="utf-8") != text:
-        sys.exit("bindings/python/src/amun/_cdef.py is out of date: run bindings/python/gen_cdef.py")
+        sys.exit("src/amun/_cdef.py is out of date: run bindings/python/gen_cdef.py")
 
 
 if __name__ == "__main__":

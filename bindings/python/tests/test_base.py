@@ -1,6 +1,8 @@
 """Errors, options, arrays, handles, calls, and finding the library."""
+import enum
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +13,37 @@ import unittest
 import unittest.mock
 import weakref
 
-from support import TRAIN, amun, blobs, environment, linear, np
+from support import PACKAGE, TRAIN, amun, blobs, environment, linear, np
 
 from amun import _base
-from amun._cdef import ENUMS
+from amun._cdef import CDEF, ENUMS
+
+
+class Completeness(unittest.TestCase):
+    """Whatever the headers declare has a counterpart here."""
+
+    def test_functions(self):
+        source = "".join(path.read_text(encoding="utf-8")
+                         for path in (PACKAGE / "amun").glob("_[!c]*.py"))
+        declared = set(re.findall(r"\b(amun_\w+)\(", CDEF))
+        # reached through Options and Handle, by name
+        declared -= {name for name in declared if name.endswith(("_options_init", "_unref"))}
+        declared -= {"amun_%s_ref" % handle for handle in (
+            "context", "graph", "model", "dataset", "attack", "mia", "report")}
+        # what NumPy does better; the version is a text
+        declared -= {"amun_tensor_view_init", "amun_dtype_size", "amun_version"}
+        self.assertEqual([name for name in sorted(declared) if name not in source], [])
+
+    def test_structs(self):
+        options = set(re.findall(r"struct (amun_\w+_options) {", CDEF))
+        self.assertEqual(options - set(_base.NESTED), set())
+
+    def test_enumerations(self):
+        offered = [{name: int(value) for name, value in kind.__members__.items()}
+                   for kind in vars(amun).values() if isinstance(kind, enum.EnumMeta)]
+        for name, values in ENUMS.items():
+            if name != "amun_status":  # these are the exceptions
+                self.assertIn(values, offered, name)
 
 
 class Errors(unittest.TestCase):

@@ -16,9 +16,10 @@ from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, 
                      unlearn_train_options)
 from ._base import (AmunError, AttackOutcome, BackendError, BusyError, CancelledError, Context,
                     ContextOptions, Dtype, FailurePolicy, FormatError, InternalError,
-                    InvalidArgumentError, IoError, LogLevel, Norm, NotFoundError, NumericError,
-                    OutOfMemoryError, Progress, RmiaMode, RmiaPopulation, Schedule, ShapeError,
-                    Signal, StateError, UnlearnMethod, UnsupportedError, default_context)
+                    InvalidArgumentError, IoError, LogLevel, Mode, Norm, NotFoundError,
+                    NumericError, OutOfMemoryError, Progress, RmiaMode, RmiaPopulation, Schedule,
+                    ShapeError, Signal, StateError, UnlearnMethod, UnsupportedError,
+                    default_context)
 from ._data import Dataset, forget_indices, npy_write
 from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolOptions,
                     TrainOptions, train)

@@ -42,7 +42,7 @@ def unlearn(model, data, forget, advset=None, options=None, progress=None, **fie
     return UnlearnResult.read(result)
 
 
-# ---- figures from saved outputs ------------------------------------------------------------------
+# ---- figures from saved outputs ----------------------------------------------------------------
 
 
 def signal(logits, labels, **rmia):
@@ -131,7 +131,7 @@ def svc_mis(members, nonmembers, forget):
     return value[0]
 
 
-# ---- audits with reference models -----------------------------------------------------------------
+# ---- audits with reference models --------------------------------------------------------------
 
 
 class Mia(Handle):

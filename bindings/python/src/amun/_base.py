@@ -12,7 +12,7 @@ import numpy as np
 from ._cdef import ENUM_FIELDS, ENUMS
 from ._lib import ffi, lib
 
-# ---- errors -----------------------------------------------------------------------------------
+# ---- errors ------------------------------------------------------------------------------------
 
 
 class AmunError(Exception):
@@ -93,7 +93,7 @@ def check(status):
         raise error
 
 
-# ---- enumerations -----------------------------------------------------------------------------
+# ---- enumerations ------------------------------------------------------------------------------
 
 
 def enumeration(name, c_name):
@@ -102,6 +102,7 @@ def enumeration(name, c_name):
 
 Dtype = enumeration("Dtype", "amun_dtype")
 LogLevel = enumeration("LogLevel", "amun_log_level")
+Mode = enumeration("Mode", "amun_mode")
 Norm = enumeration("Norm", "amun_norm")
 FailurePolicy = enumeration("FailurePolicy", "amun_failure_policy")
 AttackOutcome = enumeration("AttackOutcome", "amun_attack_outcome")
@@ -123,7 +124,7 @@ def enum_value(c_name, value):
     return int(value)
 
 
-# ---- option and result structs ------------------------------------------------------------------
+# ---- option and result structs -----------------------------------------------------------------
 
 
 class Options:
@@ -246,7 +247,7 @@ class Result:
         return struct
 
 
-# ---- texts and arrays -----------------------------------------------------------------------------
+# ---- texts and arrays --------------------------------------------------------------------------
 
 
 def path_bytes(path):
@@ -321,7 +322,7 @@ def indices_of(values, what):
     return array, start, array.size
 
 
-# ---- long calls: progress, exceptions, Ctrl-C -------------------------------------------------------
+# ---- long calls: progress, exceptions, Ctrl-C --------------------------------------------------
 
 Progress = collections.namedtuple("Progress", "phase step total loss metric seconds", module="amun")
 _active = threading.local()  # .call: the innermost long call of this thread
@@ -372,7 +373,7 @@ class Call:
             self.error = None
 
 
-# ---- handles ------------------------------------------------------------------------------------------
+# ---- handles -----------------------------------------------------------------------------------
 
 
 class Handle:

@@ -3,9 +3,8 @@ import collections
 
 import numpy as np
 
-from ._base import (Call, Handle, InvalidArgumentError, Result, ShapeError, View, check,
-                    default_context, ffi, indices_of, lib, options_class, path_bytes, pointer,
-                    text, vector)
+from ._base import (Call, Handle, Result, ShapeError, View, check, default_context, enum_value,
+                    ffi, indices_of, lib, options_class, path_bytes, pointer, text, vector)
 
 Conv2dOptions = options_class("Conv2dOptions", "amun_conv2d_options")
 PoolOptions = options_class("PoolOptions", "amun_pool_options")
@@ -184,11 +183,8 @@ class Model(Handle):
 
     def estimate_memory(self, batch, mode):
         """Bytes that one plan needs; mode "infer", "attack" or "train"."""
-        modes = {"infer": 1, "attack": 2, "train": 3}
-        if mode not in modes:
-            raise InvalidArgumentError("mode: %r is none of %s" % (mode, ", ".join(modes)))
         size = ffi.new("uint64_t *")
-        check(lib.amun_model_estimate_memory(self._c, batch, modes[mode], size))
+        check(lib.amun_model_estimate_memory(self._c, batch, enum_value("amun_mode", mode), size))
         return size[0]
 
 
