@@ -1,8 +1,6 @@
 /* backend_dnnl.c - plans on oneDNN: emission of a whole program, binding of memory, running.
  * Layouts are chosen by the convolutions and kept by everything between them; a reorder appears in
  * the plan's listing (AMUN_LOG=plan). */
-#ifdef AMUN_WITH_DNNL
-
 #include "nn/dnnl_impl.h"
 
 /* ---- emission of the whole program ---------------------------------------------------------- */
@@ -313,5 +311,3 @@ const amun__backend amun__backend_dnnl = {
     .statistics = plan_statistics,
     .destroy = plan_destroy,
 };
-
-#endif

@@ -1,6 +1,4 @@
 /* dnnl_conv.c - convolution steps: algorithm, layouts, forward and both backward directions. */
-#ifdef AMUN_WITH_DNNL
-
 #include "nn/dnnl_impl.h"
 
 /* ---- convolution and linear ----------------------------------------------------------------- */
@@ -255,5 +253,3 @@ amun_status amun__dnnl_conv_backward(amun__dnnl_plan *m, int32_t s)
     m->only_input = 0;
     return AMUN_OK;
 }
-
-#endif

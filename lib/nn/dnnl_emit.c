@@ -1,6 +1,4 @@
 /* dnnl_emit.c - emission: memory descriptors, instructions, packed weights, gradients of values. */
-#ifdef AMUN_WITH_DNNL
-
 #include "nn/dnnl_impl.h"
 
 #include <stdio.h>
@@ -282,5 +280,3 @@ void amun__dnnl_set_geometry(shim_op *op, const amun__node *node)
         op->pad_l[i] = op->pad_r[i] = node->pad[i]; /* extents round down, as in oneDNN */
     }
 }
-
-#endif

@@ -1,6 +1,4 @@
 /* dnnl_linear.c - linear steps on plain matrices. */
-#ifdef AMUN_WITH_DNNL
-
 #include "nn/dnnl_impl.h"
 
 /* ---- linear --------------------------------------------------------------------------------- */
@@ -146,5 +144,3 @@ amun_status amun__dnnl_linear_backward(amun__dnnl_plan *m, int32_t s)
     m->only_input = 0;
     return AMUN_OK;
 }
-
-#endif

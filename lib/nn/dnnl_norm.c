@@ -1,6 +1,4 @@
 /* dnnl_norm.c - batch-norm and pooling steps. */
-#ifdef AMUN_WITH_DNNL
-
 #include "nn/dnnl_impl.h"
 
 /* ---- batch norm ----------------------------------------------------------------------------- */
@@ -188,5 +186,3 @@ fail:
     dnnl_primitive_desc_destroy(pd);
     return status;
 }
-
-#endif

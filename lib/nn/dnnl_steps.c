@@ -1,6 +1,4 @@
 /* dnnl_steps.c - elementwise and layout steps, and the dispatch over all step kinds. */
-#ifdef AMUN_WITH_DNNL
-
 #include "nn/dnnl_impl.h"
 
 /* ---- elementwise and layout steps ----------------------------------------------------------- */
@@ -297,5 +295,3 @@ amun_status amun__dnnl_step_backward(amun__dnnl_plan *m, int32_t s)
     }
     return amun__fail(AMUN_ERROR_INTERNAL, "no code for node kind %d", (int)step->kind);
 }
-
-#endif

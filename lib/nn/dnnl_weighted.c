@@ -1,7 +1,5 @@
 /* dnnl_weighted.c - what convolution and linear steps share: folded weights, what follows them,
  * their gradients. */
-#ifdef AMUN_WITH_DNNL
-
 #include "nn/dnnl_impl.h"
 
 /* Weights and bias as plain arrays: the model's own, or folded copies. */
@@ -94,5 +92,3 @@ amun_status amun__dnnl_weighted_backward_head(amun__dnnl_plan *m, const amun__st
     }
     return step->sum >= 0 ? amun__dnnl_contribute(m, step->sum, v->diff, v->md, true) : AMUN_OK;
 }
-
-#endif
