@@ -233,13 +233,12 @@ amun_dataset *digits(amun_context *ctx, size_t first, size_t count)
     source_path(images, sizeof images, "examples/data/digits-images.idx");
     source_path(labels, sizeof labels, "examples/data/digits-labels.idx");
     ck_ok(amun_dataset_open_idx(&all, ctx, images, labels));
-    int64_t *indices = malloc(count * sizeof *indices);
-    ck_assert(indices != NULL);
-    for (size_t i = 0; i < count; i++) {
-        indices[i] = (int64_t)(first + i);
-    }
-    ck_ok(amun_dataset_subset(&part, all, indices, count));
-    free(indices);
+    size_t total = amun_dataset_count(all);
+    int64_t *order = malloc(total * sizeof *order);
+    ck_assert(order != NULL && first + count <= total);
+    ck_ok(amun_forget_indices(order, total, total, 2024));
+    ck_ok(amun_dataset_subset(&part, all, order + first, count));
+    free(order);
     amun_dataset_unref(all);
     return part;
 }

@@ -93,7 +93,8 @@ void tiny_read(tiny_values *values, const amun_model *model);
 /* Few epochs, no augmentation, batches of 4. */
 amun_train_options tiny_train(int32_t epochs);
 
-/* The digits first .. first + count - 1 of examples/data. */
+/* The digits first .. first + count - 1 of examples/data, in a fixed random order: the file has
+ * them by writer, so that its beginning and its end differ. */
 amun_dataset *digits(amun_context *ctx, size_t first, size_t count);
 
 /* ---- files ----------------------------------------------------------------------------------- */

@@ -1,0 +1,306 @@
+/* layout.c - size of each public struct, and offset and size of each field, as released. The
+ * compiler checks them; the program only says so. An entry is never edited: a release that appends
+ * a field adds its line and changes the size above it (older sizes stay in the option tables). */
+#include <stddef.h>
+#include <stdio.h>
+
+#include <amun/amun.h>
+
+#define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " has another size")
+#define FIELD(type, member, offset, bytes)                                                         \
+    _Static_assert(offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (bytes),   \
+                   #type "." #member " has moved or has another type")
+/* Numbers that are compiled into applications. */
+#define VALUE(name, number) _Static_assert((name) == (number), #name " has another value")
+
+/* 64-bit targets only. */
+SIZE(void *, 8);
+SIZE(size_t, 8);
+
+/* ---- base.h -------------------------------------------------------------------------------- */
+
+SIZE(amun_progress, 56);
+FIELD(amun_progress, struct_size, 0, 8);
+FIELD(amun_progress, phase, 8, 8);
+FIELD(amun_progress, step, 16, 8);
+FIELD(amun_progress, total, 24, 8);
+FIELD(amun_progress, loss, 32, 8);
+FIELD(amun_progress, metric, 40, 8);
+FIELD(amun_progress, seconds, 48, 8);
+
+SIZE(amun_call_options, 32);
+FIELD(amun_call_options, struct_size, 0, 8);
+FIELD(amun_call_options, progress, 8, 8);
+FIELD(amun_call_options, user_data, 16, 8);
+FIELD(amun_call_options, min_interval_ms, 24, 4);
+FIELD(amun_call_options, reserved0, 28, 4);
+
+/* ---- context.h ----------------------------------------------------------------------------- */
+
+SIZE(amun_context_options, 48);
+FIELD(amun_context_options, struct_size, 0, 8);
+FIELD(amun_context_options, alloc, 8, 8);
+FIELD(amun_context_options, free, 16, 8);
+FIELD(amun_context_options, allocator_data, 24, 8);
+FIELD(amun_context_options, memory_limit, 32, 8);
+FIELD(amun_context_options, threads, 40, 4);
+FIELD(amun_context_options, reserved0, 44, 4);
+
+SIZE(amun_memory_stats, 32);
+FIELD(amun_memory_stats, struct_size, 0, 8);
+FIELD(amun_memory_stats, current, 8, 8);
+FIELD(amun_memory_stats, peak, 16, 8);
+FIELD(amun_memory_stats, blocks, 24, 8);
+
+/* ---- tensor.h ------------------------------------------------------------------------------ */
+
+SIZE(amun_tensor_view, 152);
+FIELD(amun_tensor_view, data, 0, 8);
+FIELD(amun_tensor_view, dtype, 8, 4);
+FIELD(amun_tensor_view, ndim, 12, 4);
+FIELD(amun_tensor_view, flags, 16, 4);
+FIELD(amun_tensor_view, reserved, 20, 4);
+FIELD(amun_tensor_view, shape, 24, 64);
+FIELD(amun_tensor_view, strides, 88, 64);
+
+/* ---- model.h ------------------------------------------------------------------------------- */
+
+SIZE(amun_conv2d_options, 96);
+FIELD(amun_conv2d_options, struct_size, 0, 8);
+FIELD(amun_conv2d_options, channels, 8, 8);
+FIELD(amun_conv2d_options, kernel_h, 16, 8);
+FIELD(amun_conv2d_options, kernel_w, 24, 8);
+FIELD(amun_conv2d_options, stride_h, 32, 8);
+FIELD(amun_conv2d_options, stride_w, 40, 8);
+FIELD(amun_conv2d_options, pad_h, 48, 8);
+FIELD(amun_conv2d_options, pad_w, 56, 8);
+FIELD(amun_conv2d_options, dilation_h, 64, 8);
+FIELD(amun_conv2d_options, dilation_w, 72, 8);
+FIELD(amun_conv2d_options, groups, 80, 8);
+FIELD(amun_conv2d_options, bias, 88, 4);
+FIELD(amun_conv2d_options, reserved0, 92, 4);
+
+SIZE(amun_pool_options, 56);
+FIELD(amun_pool_options, struct_size, 0, 8);
+FIELD(amun_pool_options, kernel_h, 8, 8);
+FIELD(amun_pool_options, kernel_w, 16, 8);
+FIELD(amun_pool_options, stride_h, 24, 8);
+FIELD(amun_pool_options, stride_w, 32, 8);
+FIELD(amun_pool_options, pad_h, 40, 8);
+FIELD(amun_pool_options, pad_w, 48, 8);
+
+SIZE(amun_model_options, 48);
+FIELD(amun_model_options, struct_size, 0, 8);
+FIELD(amun_model_options, classes, 8, 8);
+FIELD(amun_model_options, channels, 16, 8);
+FIELD(amun_model_options, height, 24, 8);
+FIELD(amun_model_options, width, 32, 8);
+FIELD(amun_model_options, seed, 40, 8);
+
+/* ---- train.h ------------------------------------------------------------------------------- */
+
+SIZE(amun_train_options, 112);
+FIELD(amun_train_options, struct_size, 0, 8);
+FIELD(amun_train_options, epochs, 8, 4);
+FIELD(amun_train_options, batch, 12, 4);
+FIELD(amun_train_options, lr, 16, 8);
+FIELD(amun_train_options, momentum, 24, 8);
+FIELD(amun_train_options, weight_decay, 32, 8);
+FIELD(amun_train_options, nesterov, 40, 4);
+FIELD(amun_train_options, schedule, 44, 4);
+FIELD(amun_train_options, step_epochs, 48, 4);
+FIELD(amun_train_options, augment_pad, 52, 4);
+FIELD(amun_train_options, gamma, 56, 8);
+FIELD(amun_train_options, warmup, 64, 8);
+FIELD(amun_train_options, final_factor, 72, 8);
+FIELD(amun_train_options, label_smoothing, 80, 8);
+FIELD(amun_train_options, augment_flip, 88, 4);
+FIELD(amun_train_options, checkpoint_every, 92, 4);
+FIELD(amun_train_options, seed, 96, 8);
+FIELD(amun_train_options, checkpoint, 104, 8);
+
+SIZE(amun_train_result, 48);
+FIELD(amun_train_result, struct_size, 0, 8);
+FIELD(amun_train_result, loss, 8, 8);
+FIELD(amun_train_result, accuracy, 16, 8);
+FIELD(amun_train_result, seconds, 24, 8);
+FIELD(amun_train_result, epochs, 32, 8);
+FIELD(amun_train_result, samples, 40, 8);
+
+/* ---- attack.h ------------------------------------------------------------------------------ */
+
+SIZE(amun_fgsm_options, 24);
+FIELD(amun_fgsm_options, struct_size, 0, 8);
+FIELD(amun_fgsm_options, eps, 8, 8);
+FIELD(amun_fgsm_options, batch, 16, 4);
+FIELD(amun_fgsm_options, reserved0, 20, 4);
+
+SIZE(amun_ffgsm_options, 40);
+FIELD(amun_ffgsm_options, struct_size, 0, 8);
+FIELD(amun_ffgsm_options, eps, 8, 8);
+FIELD(amun_ffgsm_options, step, 16, 8);
+FIELD(amun_ffgsm_options, seed, 24, 8);
+FIELD(amun_ffgsm_options, batch, 32, 4);
+FIELD(amun_ffgsm_options, reserved0, 36, 4);
+
+SIZE(amun_pgd_options, 48);
+FIELD(amun_pgd_options, struct_size, 0, 8);
+FIELD(amun_pgd_options, eps, 8, 8);
+FIELD(amun_pgd_options, step, 16, 8);
+FIELD(amun_pgd_options, steps, 24, 4);
+FIELD(amun_pgd_options, random_start, 28, 4);
+FIELD(amun_pgd_options, seed, 32, 8);
+FIELD(amun_pgd_options, batch, 40, 4);
+FIELD(amun_pgd_options, reserved0, 44, 4);
+
+SIZE(amun_search_options, 72);
+FIELD(amun_search_options, struct_size, 0, 8);
+FIELD(amun_search_options, norm, 8, 4);
+FIELD(amun_search_options, steps, 12, 4);
+FIELD(amun_search_options, eps0, 16, 8);
+FIELD(amun_search_options, growth, 24, 8);
+FIELD(amun_search_options, step_divisor, 32, 8);
+FIELD(amun_search_options, eps_max, 40, 8);
+FIELD(amun_search_options, restart, 48, 4);
+FIELD(amun_search_options, margin_fallback, 52, 4);
+FIELD(amun_search_options, on_failure, 56, 4);
+FIELD(amun_search_options, batch, 60, 4);
+FIELD(amun_search_options, seed, 64, 8);
+
+SIZE(amun_attack_record, 64);
+FIELD(amun_attack_record, index, 0, 8);
+FIELD(amun_attack_record, label, 8, 4);
+FIELD(amun_attack_record, predicted, 12, 4);
+FIELD(amun_attack_record, adversarial, 16, 4);
+FIELD(amun_attack_record, outcome, 20, 4);
+FIELD(amun_attack_record, eps, 24, 8);
+FIELD(amun_attack_record, l2, 32, 8);
+FIELD(amun_attack_record, linf, 40, 8);
+FIELD(amun_attack_record, updates, 48, 4);
+FIELD(amun_attack_record, flags, 52, 4);
+FIELD(amun_attack_record, input_hash, 56, 8);
+
+/* ---- unlearn.h ----------------------------------------------------------------------------- */
+
+SIZE(amun_unlearn_options, 32);
+FIELD(amun_unlearn_options, struct_size, 0, 8);
+FIELD(amun_unlearn_options, method, 8, 4);
+FIELD(amun_unlearn_options, remain, 12, 4);
+FIELD(amun_unlearn_options, train, 16, 8);
+FIELD(amun_unlearn_options, seed, 24, 8);
+
+SIZE(amun_unlearn_result, 64);
+FIELD(amun_unlearn_result, struct_size, 0, 8);
+FIELD(amun_unlearn_result, remain, 8, 8);
+FIELD(amun_unlearn_result, forget, 16, 8);
+FIELD(amun_unlearn_result, adversarial, 24, 8);
+FIELD(amun_unlearn_result, failed, 32, 8);
+FIELD(amun_unlearn_result, loss, 40, 8);
+FIELD(amun_unlearn_result, accuracy, 48, 8);
+FIELD(amun_unlearn_result, seconds, 56, 8);
+
+/* ---- mia.h --------------------------------------------------------------------------------- */
+
+SIZE(amun_rmia_options, 64);
+FIELD(amun_rmia_options, struct_size, 0, 8);
+FIELD(amun_rmia_options, signal, 8, 4);
+FIELD(amun_rmia_options, taylor_degree, 12, 4);
+FIELD(amun_rmia_options, temperature, 16, 8);
+FIELD(amun_rmia_options, margin, 24, 8);
+FIELD(amun_rmia_options, gamma, 32, 8);
+FIELD(amun_rmia_options, mode, 40, 4);
+FIELD(amun_rmia_options, population, 44, 4);
+FIELD(amun_rmia_options, offline_a, 48, 8);
+FIELD(amun_rmia_options, trim, 56, 8);
+
+SIZE(amun_mia_options, 32);
+FIELD(amun_mia_options, struct_size, 0, 8);
+FIELD(amun_mia_options, references, 8, 4);
+FIELD(amun_mia_options, subsamples, 12, 4);
+FIELD(amun_mia_options, seed, 16, 8);
+FIELD(amun_mia_options, rmia, 24, 8);
+
+SIZE(amun_audit, 112);
+FIELD(amun_audit, struct_size, 0, 8);
+FIELD(amun_audit, ua, 8, 8);
+FIELD(amun_audit, ra, 16, 8);
+FIELD(amun_audit, ta, 24, 8);
+FIELD(amun_audit, ft_auc, 32, 8);
+FIELD(amun_audit, fr_auc, 40, 8);
+FIELD(amun_audit, rt_auc, 48, 8);
+FIELD(amun_audit, ft_auc_sd, 56, 8);
+FIELD(amun_audit, ft_tpr_1, 64, 8);
+FIELD(amun_audit, ft_tpr_01, 72, 8);
+FIELD(amun_audit, mis, 80, 8);
+FIELD(amun_audit, seconds, 88, 8);
+FIELD(amun_audit, nonpositive, 96, 8);
+FIELD(amun_audit, references, 104, 8);
+
+/* ---- enumerations and constants -------------------------------------------------------------- */
+
+VALUE(AMUN_OK, 0);
+VALUE(AMUN_ERROR_INVALID_ARGUMENT, -1);
+VALUE(AMUN_ERROR_OUT_OF_MEMORY, -2);
+VALUE(AMUN_ERROR_IO, -3);
+VALUE(AMUN_ERROR_FORMAT, -4);
+VALUE(AMUN_ERROR_UNSUPPORTED, -5);
+VALUE(AMUN_ERROR_SHAPE, -6);
+VALUE(AMUN_ERROR_STATE, -7);
+VALUE(AMUN_ERROR_BUSY, -8);
+VALUE(AMUN_ERROR_CANCELLED, -9);
+VALUE(AMUN_ERROR_NUMERIC, -10);
+VALUE(AMUN_ERROR_BACKEND, -11);
+VALUE(AMUN_ERROR_NOT_FOUND, -12);
+VALUE(AMUN_ERROR_INTERNAL, -99);
+VALUE(AMUN_DTYPE_F32, 1);
+VALUE(AMUN_DTYPE_F64, 2);
+VALUE(AMUN_DTYPE_F16, 3);
+VALUE(AMUN_DTYPE_BF16, 4);
+VALUE(AMUN_DTYPE_U8, 5);
+VALUE(AMUN_DTYPE_I32, 6);
+VALUE(AMUN_DTYPE_I64, 7);
+VALUE(AMUN_DTYPE_BOOL, 8);
+VALUE(AMUN_LOG_SILENT, 0);
+VALUE(AMUN_LOG_WARNING, 1);
+VALUE(AMUN_LOG_INFO, 2);
+VALUE(AMUN_LOG_DEBUG, 3);
+VALUE(AMUN_MAX_NDIM, 8);
+VALUE(AMUN_VIEW_READONLY, 1u);
+VALUE(AMUN_MODE_INFER, 1);
+VALUE(AMUN_MODE_ATTACK, 2);
+VALUE(AMUN_MODE_TRAIN, 3);
+VALUE(AMUN_SCHEDULE_CONSTANT, 1);
+VALUE(AMUN_SCHEDULE_STEP, 2);
+VALUE(AMUN_SCHEDULE_COSINE, 3);
+VALUE(AMUN_SCHEDULE_ONECYCLE, 4);
+VALUE(AMUN_NORM_L2, 1);
+VALUE(AMUN_NORM_LINF, 2);
+VALUE(AMUN_FAILURE_LEAVE_OUT, 1);
+VALUE(AMUN_FAILURE_KEEP_IN_DF, 2);
+VALUE(AMUN_FAILURE_ERROR, 3);
+VALUE(AMUN_FAILURE_RETRY, 4);
+VALUE(AMUN_ATTACK_FLIPPED, 1);
+VALUE(AMUN_ATTACK_NOT_FLIPPED, 2);
+VALUE(AMUN_ATTACK_FAILED_CAP, 3);
+VALUE(AMUN_ATTACK_FAILED_GRADIENT, 4);
+VALUE(AMUN_ATTACK_FAILED_NUMERIC, 5);
+VALUE(AMUN_ATTACK_MARGIN_FALLBACK, 1u);
+VALUE(AMUN_ATTACK_RETRIED, 2u);
+VALUE(AMUN_UNLEARN_RETRAIN, 1);
+VALUE(AMUN_UNLEARN_AMUN, 2);
+VALUE(AMUN_UNLEARN_AMUN_ADVONLY, 3);
+VALUE(AMUN_SIGNAL_SOFTMAX, 1);
+VALUE(AMUN_SIGNAL_TAYLOR, 2);
+VALUE(AMUN_SIGNAL_SOFT_MARGIN, 3);
+VALUE(AMUN_SIGNAL_TAYLOR_SOFT_MARGIN, 4);
+VALUE(AMUN_SIGNAL_LOG_LOGIT, 5);
+VALUE(AMUN_RMIA_ONLINE, 1);
+VALUE(AMUN_RMIA_OFFLINE, 2);
+VALUE(AMUN_RMIA_POOL, 1);
+VALUE(AMUN_RMIA_TEST_ONLY, 2);
+
+int main(void)
+{
+    printf("1..1\nok 1 - sizes, offsets and values are those that were released\n");
+    return 0;
+}
