@@ -19,7 +19,7 @@ build=${build:-$root/build-tests}
 me=run.sh
 # shellcheck source=../.ci/packages.sh
 . "$root/.ci/packages.sh"
-needed=("${build_packages[@]}" check python3 python3-numpy)
+needed=("${build_packages[@]}" check python3 python3-cffi python3-numpy)
 # The oracle of the interoperability tests. They use stored values where it cannot be had.
 wanted=(python3-torch)
 
