@@ -6,27 +6,16 @@
  * not cropped or mirrored. All parts count alike, in one shuffled list. */
 #include "unlearn/unlearn.h"
 
-/* Appendix C of the paper leaves the rate open; these are the values of its released code. */
-static const amun_train_options defaults = {
-    .struct_size = sizeof(amun_train_options),
-    .epochs = 10,
-    .batch = 128,
-    .lr = 0.01,
-    .momentum = 0.9,
-    .weight_decay = 5e-4,
-    .nesterov = 0,
-    .schedule = AMUN_SCHEDULE_STEP,
-    .step_epochs = 1,
-    .augment_pad = 4,
-    .gamma = 0.1,
-    .warmup = 0.25,
-    .final_factor = 0.0,
-    .label_smoothing = 0.0,
-    .augment_flip = 1,
-    .checkpoint_every = 1,
-    .seed = 0,
-    .checkpoint = NULL,
-};
+/* Where AMUN departs from plain training. Appendix C of the paper leaves the rate open; these are
+ * the values of its released code. */
+static void set_defaults(amun_train_options *options)
+{
+    options->epochs = 10;
+    options->lr = 0.01;
+    options->schedule = AMUN_SCHEDULE_STEP;
+    options->step_epochs = 1;
+    options->gamma = 0.1;
+}
 
 /* A forget sample without adversarial example would only be learnt better: nothing opposes it. So
  * it stays out unless the set was built with KEEP_IN_DF. */
@@ -66,14 +55,14 @@ static amun_status build_advonly(const amun__unlearn_request *request, amun__rec
 
 const amun__unlearn_method amun__method_amun = {
     .name = "amun",
-    .defaults = &defaults,
+    .set_defaults = set_defaults,
     .takes_set = 1,
     .build = build_amun,
 };
 
 const amun__unlearn_method amun__method_amun_advonly = {
     .name = "amun_advonly",
-    .defaults = &defaults,
+    .set_defaults = set_defaults,
     .takes_set = 1,
     .build = build_advonly,
 };

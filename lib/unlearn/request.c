@@ -32,11 +32,16 @@ amun_status amun_unlearn_options_init(amun_unlearn_options *opts, size_t size)
     return amun__options_init(&option_table, opts, size);
 }
 
-/* The training options' table with the defaults of one method. */
-static amun__options_table train_table(const amun__unlearn_method *method)
+/* The training options' table with the defaults of one method, which live in *defaults. */
+static amun__options_table train_table(const amun__unlearn_method *method,
+                                       amun_train_options *defaults)
 {
     amun__options_table table = amun__train_options_table;
-    table.defaults = method->defaults != NULL ? method->defaults : table.defaults;
+    memcpy(defaults, table.defaults, sizeof *defaults);
+    if (method->set_defaults != NULL) {
+        method->set_defaults(defaults);
+    }
+    table.defaults = defaults;
     return table;
 }
 
@@ -49,7 +54,8 @@ amun_status amun_unlearn_train_options_init(amun_train_options *opts, size_t siz
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "method: %d is outside [%d, %d]",
                           (int)method, (int)AMUN_UNLEARN_RETRAIN, (int)AMUN_UNLEARN_AMUN_ADVONLY);
     }
-    amun__options_table table = train_table(found);
+    amun_train_options defaults;
+    amun__options_table table = train_table(found, &defaults);
     return amun__options_init(&table, opts, size);
 }
 
@@ -178,7 +184,8 @@ amun_status amun__unlearn_request_open(amun__unlearn_request *request, amun_mode
     q->ctx = amun__model_context(model);
     AMUN__CHECK(amun__options_read(&option_table, &q->options, opts));
     const amun__unlearn_method *method = amun__unlearn_method_find(q->options.method);
-    amun__options_table table = train_table(method);
+    amun_train_options defaults;
+    amun__options_table table = train_table(method, &defaults);
     AMUN__CHECK(amun__options_read(&table, &q->train_options, q->options.train));
     AMUN__CHECK(check_train(q));
     AMUN__CHECK(find_remain(q, method));

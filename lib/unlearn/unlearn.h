@@ -34,10 +34,11 @@ typedef struct amun__unlearn_counts {
 
 typedef struct amun__unlearn_method {
     const char *name;
-    const amun_train_options *defaults; /* NULL: those of amun_train_options_init() */
-    int32_t takes_set;                  /* an adversarial set is required; else refused */
-    int32_t needs_remain;               /* cannot do without D_R */
-    int32_t fresh;                      /* starts from new initial weights of options.seed */
+    /* Changes what differs from amun_train_options_init(); NULL: nothing does. */
+    void (*set_defaults)(amun_train_options *options);
+    int32_t takes_set;    /* an adversarial set is required; else refused */
+    int32_t needs_remain; /* cannot do without D_R */
+    int32_t fresh;        /* starts from new initial weights of options.seed */
     /* Fills recipe->mix.parts, part_count, l1 and mask; the rest is there already. */
     amun_status (*build)(const amun__unlearn_request *request, amun__recipe *recipe,
                          amun__unlearn_counts *counts);
