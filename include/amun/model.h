@@ -177,8 +177,10 @@ AMUN_API amun_status amun_model_get_tensor(const amun_model *model, const char *
 AMUN_API amun_status amun_model_set_tensor(amun_model *model, const char *name, const float *values,
                                            size_t count);
 
-/** Logits in evaluation mode. [in] images [n, C, H, W] F32 in [0, 1] or U8; [out] logits [n,
- * classes] F32. Other layouts are packed per batch. @since 0.1 */
+/** Logits in evaluation mode. [in] images [n, C, H, W], F32 in [0, 1] or U8 (read as value / 255),
+ *  any strides, packed per batch; NaN and infinity give INVALID_ARGUMENT. [out] logits
+ *  [n, classes] F32, writable, not overlapping. [in] call nullable. Statuses: INVALID_ARGUMENT,
+ *  SHAPE, BUSY, CANCELLED, OUT_OF_MEMORY, BACKEND. @since 0.1 */
 AMUN_API amun_status amun_model_predict(const amun_model *model, const amun_tensor_view *images,
                                         const amun_tensor_view *logits,
                                         const amun_call_options *call);

@@ -217,6 +217,8 @@ amun_status amun_mia_audit(amun_audit *audit, amun_mia *mia, const amun_model *m
     AMUN__CHECK(check_references(mia));
     double began = amun__now();
     amun_audit full = {.struct_size = sizeof full};
+    /* a wrong size is found now, not after the work */
+    AMUN__CHECK(amun__result_write(audit, &full, sizeof full, "audit"));
     work w = {.mia = mia, .ctx = mia->object.ctx};
     amun__threads threads;
     AMUN__CHECK(amun__threads_begin(w.ctx, &threads));

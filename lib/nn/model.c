@@ -125,7 +125,7 @@ amun_status amun_model_create_graph(amun_model **model, amun_context *ctx, amun_
     AMUN__CHECK(amun__model_check_out(model, ctx));
     AMUN__CHECK(amun__object_check(graph, AMUN__TAG_GRAPH, "graph"));
     amun_model_options shape = shape_of(graph, seed);
-    AMUN__CHECK(model_make(model, ctx, graph, "custom", &shape));
+    AMUN__CHECK(model_make(model, ctx, graph, AMUN__MODEL_CUSTOM, &shape));
     amun__params_init(&(*model)->params, seed);
     return AMUN_OK;
 }

@@ -6,6 +6,9 @@
 
 #include "nn/graph.h"
 
+/* Name of the architecture of models made from the caller's own graph. */
+#define AMUN__MODEL_CUSTOM "custom"
+
 struct amun_model {
     amun__object object;
     amun_graph *graph;

@@ -183,6 +183,12 @@ amun_status amun_model_load(amun_model **model, amun_context *ctx, const char *p
     amun_status status;
     AMUN__TRY(amun__safetensors_open(&file, ctx, path));
     AMUN__TRY(name_file(amun__weights_describe(file, &arch, &shape), path));
+    if (strcmp(arch, AMUN__MODEL_CUSTOM) == 0) {
+        AMUN__FAIL(AMUN_ERROR_UNSUPPORTED,
+                   "%s: holds the weights of a graph of your own: build the graph, then read them "
+                   "with amun_model_load_weights",
+                   path);
+    }
     AMUN__TRY(name_file(amun__options_read(&amun__model_options_table, &full, &shape), path));
     AMUN__TRY(name_file(amun__model_create_named(&made, ctx, arch, &full), path));
     AMUN__TRY(name_file(amun__weights_read(&made->params, file, true), path));

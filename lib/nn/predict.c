@@ -42,7 +42,7 @@ static amun_status check_images(const amun_model *model, const amun_tensor_view 
             (long long)images->shape[3]);
     }
     if (images->dtype != AMUN_DTYPE_F32 && images->dtype != AMUN_DTYPE_U8) {
-        return amun__fail(AMUN_ERROR_UNSUPPORTED, "images: dtype %d, must be F32 or U8",
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "images: dtype %d, must be F32 or U8",
                           images->dtype);
     }
     if (images->shape[0] < 1) {
@@ -82,6 +82,18 @@ static int64_t predict_batch(size_t n)
     return batch;
 }
 
+/* Logits of a NaN would be finite nonsense behind the first ReLU. */
+static amun_status check_finite(const float *images, size_t pixels, size_t first, size_t count)
+{
+    for (size_t i = 0; i < count * pixels; i++) {
+        if (!isfinite(images[i])) {
+            return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "images: image %zu has the value %g",
+                              first + i / pixels, (double)images[i]);
+        }
+    }
+    return AMUN_OK;
+}
+
 static amun_status predict_chunks(const amun_model *model, amun__plan *plan,
                                   const amun_tensor_view *images, const amun_tensor_view *logits,
                                   size_t n, amun__progress_state *progress)
@@ -96,6 +108,7 @@ static amun_status predict_chunks(const amun_model *model, amun__plan *plan,
     for (size_t first = 0; first < n; first += batch) {
         size_t count = n - first < batch ? n - first : batch;
         AMUN__TRY(amun__view_read_f32(images, first, count, 1.0 / 255, src));
+        AMUN__TRY(check_finite(src, pixels, first, count));
         memset(src + count * pixels, 0, (batch - count) * pixels * sizeof(float));
         AMUN__TRY(amun__plan_forward(plan, src, dst));
         AMUN__TRY(amun__view_write_f32(logits, first, count, dst));
