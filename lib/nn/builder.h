@@ -12,8 +12,10 @@ amun_status amun__graph_begin(amun_node *out, amun_graph *graph, const amun_node
 
 amun_status amun__graph_commit(amun_node *out, amun_graph *graph, amun__node *node);
 
-/* Frees what a node that will not be committed owns, and the parameters it added. */
-void amun__graph_abandon(amun_graph *graph, amun__node *node, int32_t params_before);
+/* Commits a node that was filled with `status` OK; otherwise frees what it owns, with the
+ * parameters added since `params_before`, and the graph is as it was. */
+amun_status amun__graph_finish(amun_node *out, amun_graph *graph, amun__node *node,
+                               int32_t params_before, amun_status status);
 
 amun_status amun__graph_name(amun_graph *graph, amun__node *node, const char *name);
 

@@ -118,7 +118,7 @@ amun_status amun__graph_commit(amun_node *out, amun_graph *graph, amun__node *no
 }
 
 /* Frees what a node that will not be committed owns, and the parameters it added. */
-void amun__graph_abandon(amun_graph *graph, amun__node *node, int32_t params_before)
+static void abandon(amun_graph *graph, amun__node *node, int32_t params_before)
 {
     amun_context *ctx = graph->object.ctx;
     amun__free(ctx, node->name);
@@ -127,6 +127,18 @@ void amun__graph_abandon(amun_graph *graph, amun__node *node, int32_t params_bef
     while (graph->param_count > params_before) {
         amun__free(ctx, graph->params[--graph->param_count].name);
     }
+}
+
+amun_status amun__graph_finish(amun_node *out, amun_graph *graph, amun__node *node,
+                               int32_t params_before, amun_status status)
+{
+    if (status == AMUN_OK) {
+        status = amun__graph_commit(out, graph, node);
+    }
+    if (status != AMUN_OK) {
+        abandon(graph, node, params_before);
+    }
+    return status;
 }
 
 amun_status amun__graph_name(amun_graph *graph, amun__node *node, const char *name)

@@ -102,13 +102,7 @@ amun_status amun_graph_conv2d(amun_node *out, amun_graph *graph, amun_node src, 
     if (status == AMUN_OK) {
         status = fill_conv2d(graph, node, name, &full);
     }
-    if (status == AMUN_OK) {
-        status = amun__graph_commit(out, graph, node);
-    }
-    if (status != AMUN_OK) {
-        amun__graph_abandon(graph, node, before);
-    }
-    return status;
+    return amun__graph_finish(out, graph, node, before, status);
 }
 
 static amun_status fill_linear(amun_graph *graph, amun__node *node, const char *name,
@@ -142,13 +136,7 @@ amun_status amun_graph_linear(amun_node *out, amun_graph *graph, amun_node src, 
     AMUN__CHECK(amun__graph_begin(out, graph, &src, 1, &node));
     int32_t before = graph->param_count;
     amun_status status = fill_linear(graph, node, name, features, bias);
-    if (status == AMUN_OK) {
-        status = amun__graph_commit(out, graph, node);
-    }
-    if (status != AMUN_OK) {
-        amun__graph_abandon(graph, node, before);
-    }
-    return status;
+    return amun__graph_finish(out, graph, node, before, status);
 }
 
 static amun_status fill_batchnorm(amun_graph *graph, amun__node *node, const char *name, double eps,
@@ -182,15 +170,9 @@ amun_status amun_graph_batchnorm(amun_node *out, amun_graph *graph, amun_node sr
     AMUN__CHECK(amun__graph_begin(out, graph, &src, 1, &node));
     int32_t before = graph->param_count;
     amun_status status = fill_batchnorm(graph, node, name, eps, momentum);
-    if (status == AMUN_OK) {
-        status = amun__graph_commit(out, graph, node);
-    }
-    if (status != AMUN_OK) {
-        amun__graph_abandon(graph, node, before);
-        return status;
-    }
-    graph->tracked_count++;
-    return AMUN_OK;
+    status = amun__graph_finish(out, graph, node, before, status);
+    graph->tracked_count += status == AMUN_OK;
+    return status;
 }
 
 amun_status amun_graph_relu(amun_node *out, amun_graph *graph, amun_node src)
@@ -363,11 +345,5 @@ amun_status amun_graph_normalise(amun_node *out, amun_graph *graph, amun_node sr
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "%s is NULL", mean == NULL ? "mean" : "std");
     }
     amun_status status = fill_normalise(graph, node, mean, std);
-    if (status == AMUN_OK) {
-        status = amun__graph_commit(out, graph, node);
-    }
-    if (status != AMUN_OK) {
-        amun__graph_abandon(graph, node, graph->param_count);
-    }
-    return status;
+    return amun__graph_finish(out, graph, node, graph->param_count, status);
 }

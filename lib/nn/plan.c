@@ -1,8 +1,6 @@
 /* plan.c - a graph compiled for one batch size and mode: checks, then the backend's own code. */
 #include "nn/graph.h"
 
-#include <stdio.h>
-
 static const amun__backend *default_backend(void)
 {
 #ifdef AMUN_WITH_DNNL
