@@ -4,7 +4,8 @@
 # say what is missing.
 
 # What building the library and the examples takes.
-build_packages=(build-essential meson ninja-build pkg-config libdnnl-dev libjansson-dev libsvm-dev)
+build_packages=(build-essential meson ninja-build pkg-config libdnnl-dev libjansson-dev
+    liblapacke-dev libopenblas-openmp-dev libsvm-dev)
 
 say() { printf '%s\n' "$me: $*"; }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/context_private.h"
+#include "core/linalg.h"
 
 enum { LOG_LINE_SIZE = 2048 };
 
@@ -179,6 +180,11 @@ amun_status amun_context_set_log(amun_context *ctx, amun_log_fn fn, void *user_d
     ctx->log_data = user_data;
     ctx->log_level = level;
     pthread_mutex_unlock(&ctx->log_lock);
+    /* not in create: nobody listens yet */
+    const char *advice = amun__linalg_advice();
+    if (advice != NULL) {
+        amun__log(ctx, AMUN_LOG_WARNING, "%s", advice);
+    }
     return AMUN_OK;
 }
 

@@ -74,7 +74,8 @@ typedef enum amun__tag {
     AMUN__TAG_ADVSET,
     AMUN__TAG_UNLEARNER,
     AMUN__TAG_MIA,
-    AMUN__TAG_REPORT
+    AMUN__TAG_REPORT,
+    AMUN__TAG_ENSEMBLE
 } amun__tag;
 
 /* First member of every handle. */
@@ -151,7 +152,8 @@ typedef enum amun__purpose {
     AMUN__RNG_LABEL,       /* redrawn labels */
     AMUN__RNG_ATTACK,      /* attack starts */
     AMUN__RNG_SUBSAMPLE,   /* audits: equal-sized draws */
-    AMUN__RNG_TEST
+    AMUN__RNG_TEST,
+    AMUN__RNG_SPECTRAL /* starting blocks of power iterations */
 } amun__purpose;
 
 typedef struct amun__rng {

@@ -73,6 +73,8 @@ static const char *tag_name(amun__tag tag)
         return "membership audit";
     case AMUN__TAG_REPORT:
         return "report";
+    case AMUN__TAG_ENSEMBLE:
+        return "ensemble";
     }
     return "libamun";
 }

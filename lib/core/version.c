@@ -43,28 +43,34 @@ uint32_t amun_abi_version(void)
     return ((uint32_t)AMUN_ABI_MAJOR << 16) | (uint32_t)AMUN_ABI_MINOR;
 }
 
+#define ABI TEXT(AMUN_ABI_MAJOR) "." TEXT(AMUN_ABI_MINOR)
+/* A member of a JSON object; a version of a library or "" for "not in this build". */
+#define MEMBER(name, text) ", \"" name "\": \"" text "\""
+#define FLAG(name, value) "\"" name "\": " JSON_BOOL(value)
+
 /* Put together by the compiler: nothing to allocate, nothing to initialise. Versions are those of
- * the headers at build time; an empty version means "not in this build". */
+ * the headers at build time. */
+static const char build_info[] = /* clang-format off */
+    "{\"version\": \"" AMUN_VERSION_STRING "\""
+    MEMBER("abi", ABI)
+    MEMBER("compiler", AMUN__BUILD_COMPILER)
+    MEMBER("buildtype", AMUN__BUILD_TYPE)
+    MEMBER("cpu", AMUN__BUILD_CPU)
+    MEMBER("system", AMUN__BUILD_SYSTEM)
+    ", \"backends\": {\"reference\": \"" AMUN_VERSION_STRING "\""
+    MEMBER("onednn", AMUN__BUILD_ONEDNN)
+    "}, \"libraries\": {\"jansson\": \"" AMUN__BUILD_JANSSON "\""
+    MEMBER("lapacke", AMUN__BUILD_LAPACKE)
+    MEMBER("libsvm", AMUN__BUILD_LIBSVM)
+    MEMBER("openblas", AMUN__BUILD_OPENBLAS)
+    MEMBER("openmp", AMUN__BUILD_OPENMP)
+    "}, \"features\": {" FLAG("onednn", HAS_DNNL)
+    ", " FLAG("libsvm", HAS_LIBSVM)
+    ", " FLAG("openmp", HAS_OPENMP)
+    ", " FLAG("experimental", AMUN__BUILD_EXPERIMENTAL)
+    "}, \"rng\": \"philox4x32-10\"}"; /* clang-format on */
+
 const char *amun_build_info_json(void)
 {
-    return "{\"version\": \"" AMUN_VERSION_STRING "\""
-           ", \"abi\": \"" TEXT(
-               AMUN_ABI_MAJOR) "." TEXT(AMUN_ABI_MINOR) "\""
-                                                        ", \"compiler\": \"" AMUN__BUILD_COMPILER
-                                                        "\""
-                                                        ", \"buildtype\": \"" AMUN__BUILD_TYPE "\""
-                                                        ", \"cpu\": \"" AMUN__BUILD_CPU "\""
-                                                        ", \"system\": \"" AMUN__BUILD_SYSTEM "\""
-                                                        ", \"backends\": {\"reference\": "
-                                                        "\"" AMUN_VERSION_STRING "\""
-                                                        ", \"onednn\": \"" AMUN__BUILD_ONEDNN "\"}"
-                                                        ", \"libraries\": {\"jansson\": "
-                                                        "\"" AMUN__BUILD_JANSSON "\""
-                                                        ", \"libsvm\": \"" AMUN__BUILD_LIBSVM "\""
-                                                        ", \"openmp\": \"" AMUN__BUILD_OPENMP "\"}"
-                                                        ", \"features\": {\"onednn\": " JSON_BOOL(HAS_DNNL) ", \"libsvm\": " JSON_BOOL(HAS_LIBSVM) ", \"openmp\": " JSON_BOOL(
-                                                            HAS_OPENMP) ", "
-                                                                        "\"experimental\":"
-                                                                        " " JSON_BOOL(AMUN__BUILD_EXPERIMENTAL) "}"
-                                                                                                                ", \"rng\": \"philox4x32-10\"}";
+    return build_info;
 }

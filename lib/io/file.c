@@ -1,9 +1,11 @@
 /* file.c - whole files: mapped for reading, replaced atomically for writing. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -128,17 +130,24 @@ static amun_status write_all(int fd, const amun__chunk *chunk, const char *path)
     return AMUN_OK;
 }
 
+/* The folder that `path` lies in. */
+static amun_status folder_of(char *folder, size_t size, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    if (length + 1 >= size) {
+        return fail_errno(ENAMETOOLONG, "write", path);
+    }
+    memcpy(folder, slash == NULL ? "." : path, length == 0 ? 1 : length);
+    folder[length == 0 ? 1 : length] = '\0';
+    return AMUN_OK;
+}
+
 /* Makes the rename itself durable. Some file systems cannot sync a folder and say EINVAL. */
 static amun_status sync_folder(const char *path)
 {
     char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    size_t length = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
-    if (length >= sizeof folder) {
-        return fail_errno(ENAMETOOLONG, "write", path);
-    }
-    memcpy(folder, slash == NULL ? "." : path, length);
-    memcpy(folder + length, length == 0 ? "." : "", length == 0 ? 2 : 1);
+    AMUN__CHECK(folder_of(folder, sizeof folder, path));
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return fail_errno(errno, "open folder", folder);
@@ -146,6 +155,62 @@ static amun_status sync_folder(const char *path)
     int error = fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
     close(fd);
     return error == 0 ? AMUN_OK : fail_errno(error, "sync folder", folder);
+}
+
+/* Temporary files are named path.0123456789abcdef.tmp; their writer holds a lock on them, which the
+ * system drops when the process dies. */
+enum { TEMPORARY_DIGITS = 16 };
+static const char temporary_ending[] = ".tmp";
+
+static bool is_temporary_of(const char *name, const char *base)
+{
+    size_t length = strlen(base);
+    return strlen(name) == length + 1 + TEMPORARY_DIGITS + strlen(temporary_ending) &&
+           strncmp(name, base, length) == 0 && name[length] == '.' &&
+           strspn(name + length + 1, "0123456789abcdef") == TEMPORARY_DIGITS &&
+           strcmp(name + length + 1 + TEMPORARY_DIGITS, temporary_ending) == 0;
+}
+
+/* Removes what killed writers of `path` left behind: a long run that is killed and resumed again
+ * and again must not fill the disk. Nothing here is worth failing for. */
+static void sweep_leftovers(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash == NULL ? path : slash + 1;
+    char folder[PATH_MAX];
+    if (folder_of(folder, sizeof folder, path) != AMUN_OK) {
+        return;
+    }
+    DIR *entries = opendir(folder);
+    if (entries == NULL) {
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        if (!is_temporary_of(entry->d_name, base)) {
+            continue;
+        }
+        int fd =
+            openat(dirfd(entries), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd >= 0) {
+            if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+                unlinkat(dirfd(entries), entry->d_name, 0);
+            }
+            close(fd);
+        }
+    }
+    closedir(entries);
+}
+
+/* Locks a new temporary file. False if another writer took it for a leftover before that. File
+ * systems without locks have no sweeper either. */
+static bool keep_temporary(int fd)
+{
+    struct stat info;
+    int locked = flock(fd, LOCK_EX | LOCK_NB);
+    if (locked != 0 && errno != EWOULDBLOCK) {
+        return true;
+    }
+    return locked == 0 && fstat(fd, &info) == 0 && info.st_nlink > 0;
 }
 
 /* A new file next to `path`. Its name is random, so concurrent writers do not meet, and a file
@@ -158,16 +223,19 @@ static amun_status open_temporary(int *out, char *name, size_t size, const char 
     seed = amun__hash64(&seed, sizeof seed, (uint64_t)getpid() ^ (uint64_t)(uintptr_t)&now);
     for (int attempt = 0; attempt < 100; attempt++) {
         seed = amun__hash64(&seed, sizeof seed, (uint64_t)attempt);
-        int length = snprintf(name, size, "%s.%016llx.tmp", path, (unsigned long long)seed);
+        int length = snprintf(name, size, "%s.%0*llx%s", path, TEMPORARY_DIGITS,
+                              (unsigned long long)seed, temporary_ending);
         if (length < 0 || (size_t)length >= size) {
             return fail_errno(ENAMETOOLONG, "write", path);
         }
         int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0) {
+        if (fd >= 0 && keep_temporary(fd)) {
             *out = fd;
             return AMUN_OK;
         }
-        if (errno != EEXIST) {
+        if (fd >= 0) {
+            close(fd);
+        } else if (errno != EEXIST) {
             return fail_errno(errno, "create", name);
         }
     }
@@ -179,6 +247,7 @@ static amun_status replace_file(const char *path, const amun__chunk *chunks, siz
 {
     char name[PATH_MAX];
     int fd = -1;
+    sweep_leftovers(path);
     AMUN__CHECK(open_temporary(&fd, name, sizeof name, path));
     amun_status status = AMUN_OK;
     if (old != NULL && fchmod(fd, old->st_mode & 0777) != 0) {

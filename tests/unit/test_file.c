@@ -1,5 +1,7 @@
 /* test_file.c - mapping files, replacing them atomically, making folders. */
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -86,6 +88,37 @@ START_TEST(test_write)
     ck_assert_int_eq(count_files(folder, ".tmp"), 0);
     unlink(path);
     ck_assert(!amun__file_exists(path));
+}
+END_TEST
+
+START_TEST(test_write_sweeps_leftovers)
+{
+    TEST_FILE(folder, "file_sweep");
+    ck_ok(amun__file_make_dir(folder));
+    TEST_FILE(path, "file_sweep/a");
+    TEST_FILE(dead, "file_sweep/a.0123456789abcdef.tmp");
+    TEST_FILE(alive, "file_sweep/a.fedcba9876543210.tmp");
+    TEST_FILE(others, "file_sweep/b.0123456789abcdef.tmp");
+    TEST_FILE(users, "file_sweep/a.0123456789abcdeg.tmp");
+    const char *const all[] = {dead, alive, others, users};
+    for (int i = 0; i < 4; i++) {
+        put_file(all[i], "half", 4);
+    }
+    int writer = open(alive, O_RDONLY);
+    ck_assert_int_eq(flock(writer, LOCK_EX), 0);
+    const amun__chunk chunk = {"new", 3};
+    ck_ok(amun__file_write(ctx, path, &chunk, 1));
+    check_file(path, "new", 3);
+    ck_assert(!amun__file_exists(dead)); /* nobody holds it: its writer died */
+    for (int i = 1; i < 4; i++) {
+        ck_assert_msg(amun__file_exists(all[i]), "%s is gone", all[i]);
+    }
+    close(writer);
+    ck_ok(amun__file_write(ctx, path, &chunk, 1));
+    ck_assert(!amun__file_exists(alive));
+    unlink(others);
+    unlink(users);
+    unlink(path);
 }
 END_TEST
 
@@ -230,6 +263,7 @@ int main(void)
     tcase_add_test(tc, test_map);
     tcase_add_test(tc, test_map_refuses);
     tcase_add_test(tc, test_write);
+    tcase_add_test(tc, test_write_sweeps_leftovers);
     tcase_add_test(tc, test_write_follows_link);
     tcase_add_test(tc, test_write_relative);
     tcase_add_test(tc, test_write_failure_keeps_old_file);
