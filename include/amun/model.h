@@ -19,17 +19,26 @@ typedef struct amun_graph amun_graph;
 /** Index of a node in its graph. Node 0 is the input. */
 typedef int32_t amun_node;
 
+/** What a convolution sees outside the image: PyTorch's padding_mode. 0 (unset) means zeros. */
+typedef int32_t amun_padding;
+enum {
+    AMUN_PADDING_ZERO = 1,
+    AMUN_PADDING_CIRCULAR = 2, /**< the other side; pad at most the image's extent */
+    AMUN_PADDING_REFLECT = 3,  /**< mirrored at the outermost pixel; pad less than the extent */
+    AMUN_PADDING_REPLICATE = 4 /**< the outermost pixel */
+};
+
 /** Geometry of a convolution: cross-correlation, as in PyTorch's Conv2d. @since 0.1 */
 typedef struct amun_conv2d_options {
     size_t struct_size;
     int64_t channels;               /**< output channels, range [1, 65536]; must be set */
     int64_t kernel_h, kernel_w;     /**< default 3, range [1, 64] */
     int64_t stride_h, stride_w;     /**< default 1, range [1, 64] */
-    int64_t pad_h, pad_w;           /**< zero padding on both sides, default 1, range [0, 64] */
+    int64_t pad_h, pad_w;           /**< padding on both sides, default 1, range [0, 64] */
     int64_t dilation_h, dilation_w; /**< default 1 (dense), range [1, 64] */
     int64_t groups;                 /**< default 1; must divide input and output channels */
     int32_t bias;                   /**< default 0 */
-    int32_t reserved0;              /**< must be 0 */
+    amun_padding padding;           /**< default AMUN_PADDING_ZERO */
 } amun_conv2d_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_conv2d_options_init(amun_conv2d_options *opts, size_t size);
@@ -127,10 +136,12 @@ typedef struct amun_model_options {
 AMUN_API amun_status amun_model_options_init(amun_model_options *opts, size_t size);
 
 /** A named architecture with fresh weights: "resnet18" (CIFAR form of arXiv 2503.00917 with halved
- *  projection blocks), "resnet18-standard", "resnet8", "resnet20", "convnet", "simple_conv",
- *  "digits". [out] model: one reference, NULL on failure; [in] opts nullable. Statuses:
- *  INVALID_ARGUMENT, NOT_FOUND (the message lists the names), SHAPE (images too small for the
- *  network), OUT_OF_MEMORY. @since 0.1 */
+ *  projection blocks), "resnet18-standard", "resnet18-lotos" (arXiv 2410.05136: no batch norm after
+ *  the stem), "resnet8", "resnet20", "convnet", "simple_conv", "simple_conv_reflect" (arXiv
+ *  2402.16017), "digits", "vgg11", "vgg13", "vgg16", "vgg19", "densenet121", "dla"; and without
+ * batch norm "resnet18-nobn", "resnet8-nobn", "resnet20-nobn", "dla-nobn". [out] model: one
+ * reference, NULL on failure; [in] opts nullable. Statuses: INVALID_ARGUMENT, NOT_FOUND (the
+ * message lists the names), SHAPE (images too small for the network), OUT_OF_MEMORY. @since 0.1 */
 AMUN_API amun_status amun_model_create(amun_model **model, amun_context *ctx, const char *arch,
                                        const amun_model_options *opts);
 /** A model of the user's own graph. Its last node must be flat [classes] with at least two

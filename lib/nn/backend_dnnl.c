@@ -82,23 +82,6 @@ static void dump(const amun__dnnl_plan *m)
     dump_list(m, &m->code.backward, "backward");
 }
 
-static amun_status open_engine(amun__dnnl_plan *m)
-{
-    dnnl_status_t status = dnnl_engine_create(&m->engine, dnnl_cpu, 0);
-    if (status == dnnl_success) {
-        status = dnnl_stream_create(&m->stream, m->engine, dnnl_stream_default_flags);
-    }
-    if (status == dnnl_success) {
-        status = dnnl_primitive_attr_create(&m->attr);
-    }
-    if (status == dnnl_success) {
-        status = dnnl_primitive_attr_set_scratchpad_mode(m->attr, dnnl_scratchpad_mode_user);
-    }
-    return status == dnnl_success
-               ? AMUN_OK
-               : amun__fail(AMUN_ERROR_BACKEND, "oneDNN: engine: status %d", (int)status);
-}
-
 static void drop_hints(amun__dnnl_plan *m)
 {
     for (int32_t s = 0; m->saved != NULL && s < m->program.count; s++) {
@@ -116,7 +99,7 @@ static amun_status plan_create(amun__plan *plan)
     plan->impl = m;
     m->plan = plan;
     amun__code_init(&m->code, plan->ctx);
-    AMUN__CHECK(open_engine(m));
+    AMUN__CHECK(shim_open(&m->engine, &m->stream, &m->attr));
     AMUN__CHECK(amun__lower(&m->program, plan->ctx, plan->graph, plan->mode));
     size_t nodes = (size_t)plan->graph->node_count;
     AMUN__CHECK(amun__calloc(plan->ctx, &m->values, nodes, sizeof *m->values));

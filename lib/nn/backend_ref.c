@@ -38,8 +38,8 @@ static amun_status backward_allowed(const amun__plan *plan, const float *diff_pa
     return AMUN_OK;
 }
 
-/* One tap of a filter: output o reads input o * stride + shift, inside the image for lo <= o < hi.
- */
+/* One tap of a filter: output o reads input o * stride + shift. Where padding is zero, only for
+ * lo <= o < hi, which is inside the image. */
 typedef struct ref_tap {
     int64_t shift[2], lo[2], hi[2];
 } ref_tap;
@@ -51,12 +51,27 @@ static ref_tap tap_at(const amun__node *n, const amun__node *src, int64_t k)
     ref_tap t;
     for (int i = 0; i < 2; i++) {
         t.shift[i] = at[i] * n->dilation[i] - n->pad[i];
+        if (n->padding != AMUN__PADDING_ZERO) {
+            t.lo[i] = 0;
+            t.hi[i] = out[i];
+            continue;
+        }
         t.lo[i] = t.shift[i] >= 0 ? 0 : (-t.shift[i] + n->stride[i] - 1) / n->stride[i];
         int64_t room = in[i] - 1 - t.shift[i];
         t.hi[i] = room < 0 ? 0 : room / n->stride[i] + 1;
         t.hi[i] = t.hi[i] < out[i] ? t.hi[i] : out[i];
     }
     return t;
+}
+
+static int64_t tap_row(const amun__node *n, const amun__node *src, const ref_tap *t, int64_t oh)
+{
+    return amun__padding_index(n->padding, oh * n->stride[0] + t->shift[0], src->height);
+}
+
+static int64_t tap_column(const amun__node *n, const amun__node *src, const ref_tap *t, int64_t ow)
+{
+    return amun__padding_index(n->padding, ow * n->stride[1] + t->shift[1], src->width);
 }
 
 /* The part of a pool's window that lies inside the image. */

@@ -100,9 +100,9 @@ void *amun__code_pointer(const amun__code *code, amun__ref ref)
 
 const char *amun__instr_name(amun__instr_kind kind)
 {
-    static const char *const names[] = {"?",         "primitive", "relu",  "relu", "mask",
-                                        "add",       "add",       "scale", "copy", "strided",
-                                        "normalise", "normalise", "fold"};
+    static const char *const names[] = {"?",         "primitive", "relu",  "relu",  "mask",
+                                        "add",       "add",       "scale", "copy",  "strided",
+                                        "normalise", "normalise", "pad",   "unpad", "fold"};
     return names[kind];
 }
 
@@ -161,6 +161,20 @@ static void run_fold(const amun__code *code, const amun_graph *graph, const amun
     }
 }
 
+static void run_padding(const amun_graph *graph, const amun__instr *instr, float *dst,
+                        const float *a)
+{
+    const amun__node *node = &graph->nodes[instr->node];
+    const amun__node *src = &graph->nodes[node->inputs[0]];
+    const amun__frame frame = {.planes = instr->planes,
+                               .inner = instr->inner,
+                               .height = src->height,
+                               .width = src->width,
+                               .pad = {node->pad[0], node->pad[1]},
+                               .padding = node->padding};
+    (instr->kind == AMUN__INSTR_PAD ? amun__kernel_pad : amun__kernel_unpad)(dst, a, &frame);
+}
+
 void amun__code_run(const amun__code *code, const amun_graph *graph, int64_t batch,
                     const amun__instr *instr)
 {
@@ -195,6 +209,10 @@ void amun__code_run(const amun__code *code, const amun_graph *graph, int64_t bat
     case AMUN__INSTR_NORMALISE:
     case AMUN__INSTR_UNNORMALISE:
         run_normalise(instr, &graph->nodes[instr->node], batch, dst, a);
+        break;
+    case AMUN__INSTR_PAD:
+    case AMUN__INSTR_UNPAD:
+        run_padding(graph, instr, dst, a);
         break;
     case AMUN__INSTR_FOLD:
         run_fold(code, graph, instr);

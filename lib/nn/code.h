@@ -31,6 +31,8 @@ typedef enum amun__instr_kind {
     AMUN__INSTR_STRIDED,     /* rows of `n` floats from a to dst, each with its own row stride */
     AMUN__INSTR_NORMALISE,   /* dst = (a - mean) / std, plain layout */
     AMUN__INSTR_UNNORMALISE, /* dst = a / std: its gradient */
+    AMUN__INSTR_PAD,         /* dst = a with the padding of a convolution node around it */
+    AMUN__INSTR_UNPAD,       /* its adjoint */
     AMUN__INSTR_FOLD /* weights (dst) and bias (b) of a convolution with batch norm and factor */
 } amun__instr_kind;
 
@@ -42,7 +44,8 @@ typedef struct amun__instr {
     double factor;
     int32_t relu;
     size_t rows, dst_stride, a_stride; /* STRIDED */
-    int32_t node, bn;                  /* NORMALISE; FOLD */
+    size_t planes, inner;              /* PAD, UNPAD: see amun__frame */
+    int32_t node, bn;                  /* NORMALISE, PAD, UNPAD; FOLD */
     uint8_t only_input;                /* backward: skipped unless diff_src is wanted */
     uint8_t only_params;               /* backward: skipped unless diff_params is wanted */
     char label[96];

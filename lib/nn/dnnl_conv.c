@@ -3,10 +3,6 @@
 
 /* ---- convolution and linear ----------------------------------------------------------------- */
 
-/* Below this many input channels a source stays plain, and Winograd would mostly transform padding.
- */
-#define FEW_CHANNELS 8
-
 static int64_t input_channels(const amun__dnnl_plan *m, const amun__node *node)
 {
     return m->plan->graph->nodes[node->inputs[0]].channels;
@@ -15,11 +11,10 @@ static int64_t input_channels(const amun__dnnl_plan *m, const amun__node *node)
 /* The one place that chooses algorithms: what to try, in this order. Winograd where this version of
  * oneDNN has it (stride-1 3x3 in v2). Its own choice is right forward and by data; by weights it
  * declines Winograd for small images, where that measures 1.2-1.7 times faster. */
-static int32_t choose_algorithms(const amun__dnnl_plan *m, const amun__node *node, bool by_weights,
-                                 dnnl_alg_kind_t order[3])
+static int32_t choose_algorithms(int64_t channels, bool by_weights, dnnl_alg_kind_t order[3])
 {
     int32_t count = 0;
-    if (input_channels(m, node) >= FEW_CHANNELS) {
+    if (channels >= AMUN__DNNL_FEW_CHANNELS) {
         if (by_weights) {
             order[count++] = dnnl_convolution_winograd;
         }
@@ -29,20 +24,26 @@ static int32_t choose_algorithms(const amun__dnnl_plan *m, const amun__node *nod
     return count;
 }
 
-typedef dnnl_status_t (*conv_create)(dnnl_primitive_desc_t *pd, const shim_op *op);
-
-/* The first algorithm that exists for these layouts. */
-static dnnl_status_t create_conv(const amun__dnnl_plan *m, dnnl_primitive_desc_t *pd,
-                                 conv_create create, shim_op *op, const amun__node *node)
+dnnl_status_t amun__dnnl_conv_create(dnnl_primitive_desc_t *pd, shim_op *op, int64_t channels,
+                                     amun__dnnl_direction direction)
 {
     dnnl_alg_kind_t order[3];
-    int32_t count = choose_algorithms(m, node, create == shim_conv_backward_weights, order);
+    int32_t count = choose_algorithms(channels, direction == AMUN__DNNL_BY_WEIGHTS, order);
     dnnl_status_t status = dnnl_unimplemented;
     for (int32_t i = 0; i < count && status != dnnl_success; i++) {
         op->alg = order[i];
-        status = create(pd, op);
+        status = direction == AMUN__DNNL_FORWARD   ? shim_conv_forward(pd, op)
+                 : direction == AMUN__DNNL_BY_DATA ? shim_conv_backward_data(pd, op)
+                                                   : shim_conv_backward_weights(pd, op);
     }
     return status;
+}
+
+static dnnl_status_t create_conv(const amun__dnnl_plan *m, dnnl_primitive_desc_t *pd,
+                                 amun__dnnl_direction direction, shim_op *op,
+                                 const amun__node *node)
+{
+    return amun__dnnl_conv_create(pd, op, input_channels(m, node), direction);
 }
 
 static amun_status conv_weights_md(amun__dnnl_plan *m, int32_t *out, const amun__node *node,
@@ -79,19 +80,41 @@ static amun_status make_attr(amun__dnnl_plan *m, dnnl_primitive_attr_t *attr, bo
                : amun__fail(AMUN_ERROR_BACKEND, "oneDNN: post-ops: status %d", (int)status);
 }
 
-/* Descriptors of a convolution: its source stays as it is unless a plain one would be slow. */
+/* What the primitives read, with the padding that they do not do themselves, in whatever layout
+ * they like best. */
+static amun_status any_source(amun__dnnl_plan *m, int32_t *out, const amun__node *node)
+{
+    return amun__dnnl_pads(node) ? amun__dnnl_md_padded(m, out, node, dnnl_format_tag_any)
+                                 : amun__dnnl_md_node(m, out, node->inputs[0], dnnl_format_tag_any);
+}
+
+/* The source as it lies there, padded if need be, and the layout to ask for: the same unless that
+ * is plain and would be slow. */
+static amun_status conv_source(amun__dnnl_plan *m, int32_t s, amun__ref *src, int32_t *md,
+                               int32_t *wanted)
+{
+    const amun__step *step = &m->program.steps[s];
+    const amun__node *node = &m->plan->graph->nodes[step->node];
+    const amun__dnnl_value *value = &m->values[step->inputs[0]];
+    bool plain;
+    if (amun__dnnl_pads(node)) {
+        AMUN__CHECK(amun__dnnl_pad_forward(m, s, src));
+        *md = m->saved[s].pad_md;
+        plain = m->saved[s].pad_tag == dnnl_nchw;
+    } else {
+        *src = value->ref;
+        *md = value->md;
+        AMUN__CHECK(amun__dnnl_is_plain(m, &plain, step->inputs[0], value->md));
+    }
+    *wanted = *md;
+    return plain && input_channels(m, node) >= AMUN__DNNL_FEW_CHANNELS ? any_source(m, wanted, node)
+                                                                       : AMUN_OK;
+}
+
 static amun_status conv_descriptors(amun__dnnl_plan *m, const amun__step *step, shim_op *op,
-                                    int32_t *src_md, int32_t *dst_md, int32_t *weights_any,
-                                    int32_t *bias_md)
+                                    int32_t *dst_md, int32_t *weights_any, int32_t *bias_md)
 {
     const amun__node *node = &m->plan->graph->nodes[step->node];
-    const amun__dnnl_value *src = &m->values[step->inputs[0]];
-    bool plain;
-    AMUN__CHECK(amun__dnnl_is_plain(m, &plain, step->inputs[0], src->md));
-    *src_md = src->md;
-    if (plain && input_channels(m, node) >= FEW_CHANNELS) {
-        AMUN__CHECK(amun__dnnl_md_node(m, src_md, step->inputs[0], dnnl_format_tag_any));
-    }
     if (step->sum_in_place) {
         *dst_md = m->values[step->sum].md;
     } else {
@@ -111,13 +134,14 @@ amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
     amun_status status;
     bool training = m->plan->mode == AMUN__MODE_TRAIN;
     bool fuse_relu = !training && step->relu && (step->sum < 0 || step->sum_in_place);
-    int32_t src_md, dst_md, weights_md, bias_md;
-    amun__ref weights, bias, packed, dst;
+    int32_t raw_md, src_md, dst_md, weights_md, bias_md;
+    amun__ref raw, weights, bias, packed, dst;
     dnnl_primitive_attr_t attr = NULL;
     shim_op op = {.engine = m->engine,
                   .prop = training ? dnnl_forward_training : dnnl_forward_inference};
 
-    AMUN__TRY(conv_descriptors(m, step, &op, &src_md, &dst_md, &weights_md, &bias_md));
+    AMUN__TRY(conv_source(m, s, &raw, &raw_md, &src_md));
+    AMUN__TRY(conv_descriptors(m, step, &op, &dst_md, &weights_md, &bias_md));
     AMUN__TRY(amun__dnnl_plain_weights(m, step, &weights, &bias));
     AMUN__TRY(make_attr(m, &attr, step->sum_in_place, fuse_relu));
     op.attr = attr;
@@ -125,7 +149,7 @@ amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
     op.weights = amun__dnnl_md(m, weights_md);
     op.bias = bias.space != AMUN__SPACE_NONE ? amun__dnnl_md(m, bias_md) : NULL;
     op.dst = amun__dnnl_md(m, dst_md);
-    dnnl_status_t created = create_conv(m, &keep->forward, shim_conv_forward, &op, node);
+    dnnl_status_t created = create_conv(m, &keep->forward, AMUN__DNNL_FORWARD, &op, node);
     if (created != dnnl_success) {
         status = amun__dnnl_fail(m, created, step->node, "convolution forward");
         goto fail;
@@ -134,8 +158,7 @@ amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
     AMUN__TRY(amun__dnnl_md_query(m, &dst_md, keep->forward, dnnl_query_dst_md));
     AMUN__TRY(amun__dnnl_md_query(m, &weights_md, keep->forward, dnnl_query_weights_md));
     AMUN__TRY(conv_weights_md(m, &keep->weights_md, node, dnnl_goihw, dnnl_oihw));
-    AMUN__TRY(amun__dnnl_as_layout(m, &keep->src, m->values[step->inputs[0]].ref,
-                                   m->values[step->inputs[0]].md, keep->src_md, step->inputs[0]));
+    AMUN__TRY(amun__dnnl_as_layout(m, &keep->src, raw, raw_md, keep->src_md, step->node));
     keep->weights = weights;
     AMUN__TRY(amun__dnnl_emit_fold(m, step, weights, bias));
     AMUN__TRY(amun__dnnl_pack(m, &packed, weights, keep->weights_md, weights_md, step->node));
@@ -175,7 +198,7 @@ static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op 
     op.weights = amun__dnnl_md(m, any);
     op.bias = node->bias >= 0 ? amun__dnnl_md(m, bias_md) : NULL;
     op.dst = amun__dnnl_md(m, v->md);
-    dnnl_status_t created = create_conv(m, &pd, shim_conv_backward_weights, &op, node);
+    dnnl_status_t created = create_conv(m, &pd, AMUN__DNNL_BY_WEIGHTS, &op, node);
     if (created != dnnl_success) {
         status = amun__dnnl_fail(m, created, step->node, "convolution backward by weights");
         goto fail;
@@ -209,14 +232,15 @@ static amun_status conv_backward_data(amun__dnnl_plan *m, int32_t s, shim_op op)
     amun__ref packed, target;
     amun_status status;
     AMUN__TRY(conv_weights_md(m, &any, node, dnnl_format_tag_any, dnnl_format_tag_any));
-    if (input_channels(m, node) < FEW_CHANNELS) { /* plain has no fast code on the way back */
-        AMUN__TRY(amun__dnnl_md_node(m, &diff_md, step->inputs[0], dnnl_format_tag_any));
+    if (input_channels(m, node) <
+        AMUN__DNNL_FEW_CHANNELS) { /* plain has no fast code on the way back */
+        AMUN__TRY(any_source(m, &diff_md, node));
     }
     op.src = amun__dnnl_md(m, diff_md);
     op.weights = amun__dnnl_md(m, any);
     op.bias = NULL;
     op.dst = amun__dnnl_md(m, v->md);
-    dnnl_status_t created = create_conv(m, &pd, shim_conv_backward_data, &op, node);
+    dnnl_status_t created = create_conv(m, &pd, AMUN__DNNL_BY_DATA, &op, node);
     if (created != dnnl_success) {
         status = amun__dnnl_fail(m, created, step->node, "convolution backward by data");
         goto fail;
@@ -229,7 +253,9 @@ static amun_status conv_backward_data(amun__dnnl_plan *m, int32_t s, shim_op op)
                                         {DNNL_ARG_WEIGHTS, weights_md, packed},
                                         {DNNL_ARG_DIFF_SRC, diff_md, target}};
     AMUN__TRY(amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_src", args, 3));
-    AMUN__TRY(amun__dnnl_contribute(m, step->inputs[0], target, diff_md, true));
+    status = amun__dnnl_pads(node)
+                 ? amun__dnnl_pad_backward(m, s, target, diff_md)
+                 : amun__dnnl_contribute(m, step->inputs[0], target, diff_md, true);
 fail:
     if (pd != NULL) {
         dnnl_primitive_desc_destroy(pd);

@@ -22,26 +22,13 @@ amun_status amun__dnnl_fail(const amun__dnnl_plan *m, dnnl_status_t status, int3
 amun_status amun__dnnl_md_add(amun__dnnl_plan *m, int32_t *out, int ndims, const int64_t *dims,
                               dnnl_format_tag_t tag)
 {
-    AMUN__CHECK(shim_pool_grow(&m->pool, m->plan->ctx));
-    dnnl_status_t status = shim_md_tag(&m->pool.items[m->pool.count], ndims, dims, tag);
-    if (status != dnnl_success) {
-        return amun__fail(AMUN_ERROR_BACKEND, "oneDNN: memory descriptor: status %d", (int)status);
-    }
-    *out = m->pool.count++;
-    return AMUN_OK;
+    return shim_pool_tag(&m->pool, m->plan->ctx, out, ndims, dims, tag);
 }
 
 amun_status amun__dnnl_md_query(amun__dnnl_plan *m, int32_t *out, const_dnnl_primitive_desc_t pd,
                                 dnnl_query_t what)
 {
-    AMUN__CHECK(shim_pool_grow(&m->pool, m->plan->ctx));
-    shim_cmd md = shim_query_md(pd, what);
-    if (md == NULL || shim_md_clone(&m->pool.items[m->pool.count], md) != dnnl_success) {
-        return amun__fail(AMUN_ERROR_BACKEND, "oneDNN: a primitive has no descriptor %d",
-                          (int)what);
-    }
-    *out = m->pool.count++;
-    return AMUN_OK;
+    return shim_pool_query(&m->pool, m->plan->ctx, out, pd, what);
 }
 
 shim_cmd amun__dnnl_md(const amun__dnnl_plan *m, int32_t index)
@@ -273,10 +260,12 @@ uint8_t amun__dnnl_only_for_input(const amun__dnnl_plan *m, int32_t node)
 }
 void amun__dnnl_set_geometry(shim_op *op, const amun__node *node)
 {
+    bool padded = amun__dnnl_pads(node); /* already */
     for (int i = 0; i < 2; i++) {
         op->kernel[i] = node->kernel[i];
         op->strides[i] = node->stride[i];
         op->dilates[i] = node->dilation[i] - 1;
-        op->pad_l[i] = op->pad_r[i] = node->pad[i]; /* extents round down, as in oneDNN */
+        op->pad_l[i] = op->pad_r[i] =
+            padded ? 0 : node->pad[i]; /* extents round down, as in oneDNN */
     }
 }

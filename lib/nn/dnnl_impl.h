@@ -9,6 +9,9 @@
 #include "nn/dnnl_shim.h"
 
 #define AMUN__DNNL_MAX_ARGS 12
+/* Below this many input channels a source stays plain, and Winograd would mostly transform padding.
+ */
+#define AMUN__DNNL_FEW_CHANNELS 8
 
 typedef struct amun__dnnl_primitive {
     dnnl_primitive_t handle;
@@ -32,6 +35,10 @@ typedef struct amun__dnnl_saved {
     amun__ref src, weights, workspace, mean, variance;
     int32_t src_md, weights_md; /* as the primitive reads them; weights: plain */
     int32_t workspace_md;
+    /* convolutions that pad by themselves: layout of the padded source, and of the source */
+    dnnl_format_tag_t pad_tag;
+    int32_t pad_md, pad_src_md;
+    size_t pad_inner;
 } amun__dnnl_saved;
 
 typedef struct amun__dnnl_plan {
@@ -139,6 +146,31 @@ amun_status amun__dnnl_finish_grad(amun__dnnl_plan *m, amun__ref from, int32_t p
 
 /* ReLU mask on the way back, and the residual branch's share. */
 amun_status amun__dnnl_weighted_backward_head(amun__dnnl_plan *m, const amun__step *step);
+
+/* ---- padding other than zeros (dnnl_pad.c) */
+
+bool amun__dnnl_pads(const amun__node *node);
+
+amun_status amun__dnnl_md_padded(amun__dnnl_plan *m, int32_t *out, const amun__node *node,
+                                 dnnl_format_tag_t tag);
+
+/* The padded source of convolution step `s`, in the layout that m->saved[s] then names. */
+amun_status amun__dnnl_pad_forward(amun__dnnl_plan *m, int32_t s, amun__ref *out);
+
+/* Adds the gradient of the padded source (in layout `index`) to that of the source. */
+amun_status amun__dnnl_pad_backward(amun__dnnl_plan *m, int32_t s, amun__ref diff, int32_t index);
+
+/* ---- choice of algorithms (dnnl_conv.c) */
+
+typedef enum amun__dnnl_direction {
+    AMUN__DNNL_FORWARD = 0,
+    AMUN__DNNL_BY_DATA,
+    AMUN__DNNL_BY_WEIGHTS
+} amun__dnnl_direction;
+
+/* The first algorithm that exists for these layouts; op->alg gets it. `channels`: of the source. */
+dnnl_status_t amun__dnnl_conv_create(dnnl_primitive_desc_t *pd, shim_op *op, int64_t channels,
+                                     amun__dnnl_direction direction);
 
 /* ---- steps */
 

@@ -81,6 +81,51 @@ static inline shim_cmd shim_query_md(const_dnnl_primitive_desc_t pd, dnnl_query_
     return dnnl_primitive_desc_query_md(pd, what, 0);
 }
 
+/* A new descriptor at the end of the pool: a plain one by its tag, or one that a primitive has. */
+static inline amun_status shim_pool_tag(shim_pool *pool, amun_context *ctx, int32_t *out, int ndims,
+                                        const int64_t *dims, dnnl_format_tag_t tag)
+{
+    AMUN__CHECK(shim_pool_grow(pool, ctx));
+    dnnl_status_t status = shim_md_tag(&pool->items[pool->count], ndims, dims, tag);
+    if (status != dnnl_success) {
+        return amun__fail(AMUN_ERROR_BACKEND, "oneDNN: memory descriptor: status %d", (int)status);
+    }
+    *out = pool->count++;
+    return AMUN_OK;
+}
+
+static inline amun_status shim_pool_query(shim_pool *pool, amun_context *ctx, int32_t *out,
+                                          const_dnnl_primitive_desc_t pd, dnnl_query_t what)
+{
+    AMUN__CHECK(shim_pool_grow(pool, ctx));
+    shim_cmd md = shim_query_md(pd, what);
+    if (md == NULL || shim_md_clone(&pool->items[pool->count], md) != dnnl_success) {
+        return amun__fail(AMUN_ERROR_BACKEND, "oneDNN: a primitive has no descriptor %d",
+                          (int)what);
+    }
+    *out = pool->count++;
+    return AMUN_OK;
+}
+
+/* The CPU, and attributes that ask for the user's scratchpad. */
+static inline amun_status shim_open(dnnl_engine_t *engine, dnnl_stream_t *stream,
+                                    dnnl_primitive_attr_t *attr)
+{
+    dnnl_status_t status = dnnl_engine_create(engine, dnnl_cpu, 0);
+    if (status == dnnl_success) {
+        status = dnnl_stream_create(stream, *engine, dnnl_stream_default_flags);
+    }
+    if (status == dnnl_success) {
+        status = dnnl_primitive_attr_create(attr);
+    }
+    if (status == dnnl_success) {
+        status = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
+    }
+    return status == dnnl_success
+               ? AMUN_OK
+               : amun__fail(AMUN_ERROR_BACKEND, "oneDNN: engine: status %d", (int)status);
+}
+
 static inline dnnl_status_t shim_append_relu(dnnl_post_ops_t ops)
 {
 #if DNNL_VERSION_MAJOR >= 3

@@ -3,6 +3,7 @@
 #define AMUN__GRAPH_H
 
 #include "nn/nn.h"
+#include "nn/padding.h"
 
 typedef enum amun__node_kind {
     AMUN__NODE_INPUT = 0,
@@ -29,9 +30,10 @@ typedef struct amun__node {
     int64_t channels, height, width;                   /* of the output; flat: height = width = 1 */
     int64_t kernel[2], stride[2], pad[2], dilation[2]; /* h, w; dilation 1 = dense */
     int64_t groups;
-    double factor;        /* SCALE */
-    double eps, momentum; /* BATCHNORM */
-    double *mean, *std;   /* NORMALISE: one per channel */
+    amun__padding padding; /* CONV2D: what `pad` is filled with */
+    double factor;         /* SCALE */
+    double eps, momentum;  /* BATCHNORM */
+    double *mean, *std;    /* NORMALISE: one per channel */
     /* Indices into graph->params, -1 where absent. Conv/linear: weight, bias. Batch norm: weight =
      * scale, bias = shift, running_mean, running_var. */
     int32_t weight, bias, running_mean, running_var;

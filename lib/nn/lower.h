@@ -64,4 +64,16 @@ void amun__kernel_add_to(float *dst, const float *a, const float *b, double fact
 void amun__kernel_scale(float *dst, const float *src, double factor, size_t n);
 void amun__kernel_copy(float *dst, const float *src, size_t n);
 
+/* `planes` images of [height][width][inner] floats: inner is 1 in NCHW, the block in blocked
+ * layouts, all channels in NHWC. */
+typedef struct amun__frame {
+    size_t planes, inner;
+    int64_t height, width, pad[2];
+    amun__padding padding;
+} amun__frame;
+/* dst: [height + 2 pad][width + 2 pad], `src` in the middle, the rest from the padding map. */
+void amun__kernel_pad(float *dst, const float *src, const amun__frame *frame);
+/* Its adjoint: dst [height][width] gets the sum of all places that pad() copied it to. */
+void amun__kernel_unpad(float *dst, const float *src, const amun__frame *frame);
+
 #endif

@@ -70,6 +70,27 @@ amun_status amun__model_input(const amun_model *model, int64_t *channels, int64_
     return AMUN_OK;
 }
 
+bool amun__model_normalise(const amun_model *model, const double **mean, const double **std)
+{
+    const amun_graph *graph = model->graph;
+    const amun__node *first = NULL;
+    for (int32_t i = 1; i < graph->node_count; i++) {
+        const amun__node *node = &graph->nodes[i];
+        for (int32_t k = 0; k < node->input_count; k++) {
+            if (node->inputs[k] == 0 && first != NULL) {
+                return false; /* somebody else sees the raw pixels */
+            }
+            first = node->inputs[k] == 0 ? node : first;
+        }
+    }
+    if (first == NULL || first->kind != AMUN__NODE_NORMALISE) {
+        return false;
+    }
+    *mean = first->mean;
+    *std = first->std;
+    return true;
+}
+
 amun_status amun_model_reset(amun_model *model, uint64_t seed)
 {
     amun__enter();

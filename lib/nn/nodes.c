@@ -11,7 +11,9 @@ static const amun_conv2d_options conv2d_defaults = {
     .dilation_h = 1,
     .dilation_w = 1,
     .groups = 1,
+    .padding = AMUN_PADDING_ZERO,
 };
+static const char *const padding_names[] = {"zeros", "zeros", "circular", "reflect", "replicate"};
 #define CONV(member, lo, hi) AMUN__FIELD(amun_conv2d_options, member, AMUN__FIELD_I64, lo, hi)
 static const amun__field conv2d_fields[] = {
     CONV(channels, 0, AMUN__GRAPH_MAX_EXTENT),
@@ -25,7 +27,7 @@ static const amun__field conv2d_fields[] = {
     CONV(dilation_w, 1, 64),
     CONV(groups, 1, AMUN__GRAPH_MAX_EXTENT),
     AMUN__FIELD(amun_conv2d_options, bias, AMUN__FIELD_I32, 0, 1),
-    AMUN__FIELD(amun_conv2d_options, reserved0, AMUN__FIELD_RESERVED, 0, 0),
+    AMUN__FIELD_ENUM(amun_conv2d_options, padding, 0, AMUN_PADDING_REPLICATE, padding_names),
 };
 static const amun__options_table conv2d_table = {
     .name = "amun_conv2d_options",
@@ -56,6 +58,19 @@ static amun_status window_extent(int64_t *out, int64_t in, int64_t kernel, int64
     return AMUN_OK;
 }
 
+/* As in PyTorch: what is mirrored or wrapped around must be there. */
+static amun_status check_padding(amun_padding padding, int64_t pad, int64_t size, const char *name)
+{
+    int64_t most = padding == AMUN_PADDING_REFLECT    ? size - 1
+                   : padding == AMUN_PADDING_CIRCULAR ? size
+                                                      : INT64_MAX;
+    if (pad > most) {
+        return amun__fail(AMUN_ERROR_SHAPE, "%s: %s padding of %lld does not fit an extent of %lld",
+                          name, padding_names[padding], (long long)pad, (long long)size);
+    }
+    return AMUN_OK;
+}
+
 static amun_status fill_conv2d(amun_graph *graph, amun__node *node, const char *name,
                                const amun_conv2d_options *opts)
 {
@@ -78,6 +93,9 @@ static amun_status fill_conv2d(amun_graph *graph, amun__node *node, const char *
     node->dilation[0] = opts->dilation_h;
     node->dilation[1] = opts->dilation_w;
     node->groups = opts->groups;
+    node->padding = opts->padding == 0 ? AMUN__PADDING_ZERO : (amun__padding)(opts->padding - 1);
+    AMUN__CHECK(check_padding(opts->padding, opts->pad_h, node->height, name));
+    AMUN__CHECK(check_padding(opts->padding, opts->pad_w, node->width, name));
     AMUN__CHECK(window_extent(&node->height, node->height, opts->kernel_h, opts->stride_h,
                               opts->pad_h, opts->dilation_h, name));
     AMUN__CHECK(window_extent(&node->width, node->width, opts->kernel_w, opts->stride_w,

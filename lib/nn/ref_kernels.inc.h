@@ -37,15 +37,15 @@ static real *R(diff_param)(const ref_step *s, int32_t index)
 
 /* ---- convolution: a sum of shifted planes --------------------------------------------------- */
 
-/* y[oh][ow] += w * x[oh * stride + shift][...] for one filter tap. */
+/* y[oh][ow] += w * x[row of oh][column of ow] for one filter tap. */
 static void R(tap_forward)(const amun__node *n, const amun__node *src, const ref_tap *t, real w,
                            const real *x, real *y)
 {
     for (int64_t oh = t->lo[0]; oh < t->hi[0]; oh++) {
-        const real *row = x + (oh * n->stride[0] + t->shift[0]) * src->width;
+        const real *row = x + tap_row(n, src, t, oh) * src->width;
         real *out = y + oh * n->width;
         for (int64_t ow = t->lo[1]; ow < t->hi[1]; ow++) {
-            out[ow] += w * row[ow * n->stride[1] + t->shift[1]];
+            out[ow] += w * row[tap_column(n, src, t, ow)];
         }
     }
 }
@@ -54,10 +54,10 @@ static void R(tap_backward_data)(const amun__node *n, const amun__node *src, con
                                  real w, const real *dy, real *dx)
 {
     for (int64_t oh = t->lo[0]; oh < t->hi[0]; oh++) {
-        real *row = dx + (oh * n->stride[0] + t->shift[0]) * src->width;
+        real *row = dx + tap_row(n, src, t, oh) * src->width;
         const real *out = dy + oh * n->width;
         for (int64_t ow = t->lo[1]; ow < t->hi[1]; ow++) {
-            row[ow * n->stride[1] + t->shift[1]] += w * out[ow];
+            row[tap_column(n, src, t, ow)] += w * out[ow];
         }
     }
 }
@@ -67,10 +67,10 @@ static double R(tap_backward_weight)(const amun__node *n, const amun__node *src,
 {
     double sum = 0.0;
     for (int64_t oh = t->lo[0]; oh < t->hi[0]; oh++) {
-        const real *row = x + (oh * n->stride[0] + t->shift[0]) * src->width;
+        const real *row = x + tap_row(n, src, t, oh) * src->width;
         const real *out = dy + oh * n->width;
         for (int64_t ow = t->lo[1]; ow < t->hi[1]; ow++) {
-            sum += (double)out[ow] * (double)row[ow * n->stride[1] + t->shift[1]];
+            sum += (double)out[ow] * (double)row[tap_column(n, src, t, ow)];
         }
     }
     return sum;

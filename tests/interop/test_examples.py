@@ -314,7 +314,8 @@ def test_audit():
             "gone")
 
 
-QUICK = [*SMALL, "--references", 2, "--forget-sets", 2, "--forget-count", 10, "--unlearn-epochs", 1]
+QUICK = [*SMALL, "--references", 2, "--forget-sets", 2, "--forget-count", 10, "--unlearn-epochs", 1,
+         "--unlearn-epochs-df", 1]
 
 
 def test_quickstart():
@@ -391,7 +392,7 @@ def test_cifar():
           "cifar.safetensors", "--json", "cifar.json")
     check(load("cifar.json")["dataset"] == "cifar10", "what it tells", load("cifar.json"))
     works("quickstart on CIFAR-10", "quickstart", *QUICK, "--data", "cifar", "--arch", "resnet8",
-          "--forget-sets", 1, "--unlearn-epochs", 1, "--work", "cifar.work", "--json", "cifar.json")
+          "--forget-sets", 1, "--work", "cifar.work", "--json", "cifar.json")
     told = load("cifar.json")
     check((told["dataset"], told["arch"], len(told["methods"])) == ("cifar10", "resnet8", 4),
           "the report", told)

@@ -38,9 +38,25 @@ CASES = [
     ("resnet8", 1, 10, 13, 8, "reference", 0, False),
     ("simple_conv", 3, 10, 12, 2, "default", 0, False),
     ("simple_conv", 1, 10, 12, 8, "reference", 1, False),
+    ("convnet", 3, 10, 32, 4, "default", 0, True),
+    ("convnet", 1, 10, 9, 4, "reference", 1, True),
     ("digits", 1, 10, 8, 4, "default", 0, False),
     ("digits", 1, 10, 8, 16, "reference", 1, False),
+    ("simple_conv_reflect", 1, 10, 11, 4, "default", 0, True),
+    ("simple_conv_reflect", 1, 10, 6, 4, "reference", 0, True),
+    ("resnet8-nobn", 3, 10, 12, 2, "default", 0, False),
+    ("resnet8-nobn", 1, 10, 9, 2, "reference", 1, False),
+    ("resnet18-lotos", 3, 10, 25, 3, "default", 0, True),
+    ("resnet18-nobn", 3, 10, 25, 2, "default", 0, True),
+    ("dla", 3, 10, 25, 3, "default", 0, True),
+    ("dla-nobn", 3, 10, 25, 2, "default", 0, True),
+    ("vgg11", 3, 10, 32, 3, "default", 0, True),
+    ("densenet121", 3, 10, 32, 3, "default", 0, True),
 ]
+# Compared by the names and shapes of their tensors alone: the same code with other numbers.
+NAMES = ["resnet20-nobn", "vgg13", "vgg16", "vgg19"]
+STEPS_OF = {"dla": 3, "dla-nobn": 3, "vgg11": 3, "densenet121": 2, "resnet18-lotos": 3,
+            "resnet18-nobn": 3}
 # Relative errors (Euclidean norms) that are allowed against double precision.
 # Gradients of whole networks pass twenty batch norms, each of which cancels most of what it gets.
 LIMITS = {"diff.*": 1e-3, "logits.after": 1e-3, "weights.after": 1e-3, "statistics.after": 1e-3,
@@ -140,7 +156,17 @@ def errors(got, want):
     return worst
 
 
+def check_names(driver, folder, arch):
+    """Fresh weights of the library load strictly, and are as many."""
+    path = os.path.join(folder, "initial")
+    engine(driver, arch=arch, initial=path)
+    state, _ = safetensors_np.load(path)
+    net = double_copy(arch, 3, 10, 32, state)
+    return sum(p.numel() for p in net.parameters())
+
+
 def check_case(driver, folder, case):
+    steps = STEPS_OF.get(case[0], STEPS)
     arch, channels, classes, size, batch, backend, nesterov, smooth = case
     path = lambda name: os.path.join(folder, name)
     rng = np.random.default_rng(5)
@@ -155,7 +181,7 @@ def check_case(driver, folder, case):
     safetensors_np.save(path("weights"), state, {"format": "pt"})
     engine(driver, arch=arch, channels=channels, classes=classes, height=size, width=size,
            weights=path("weights"), initial=path("initial"), images=path("images.npy"),
-           labels=path("labels.npy"), backend=backend, steps=STEPS, lr=LR, nesterov=nesterov,
+           labels=path("labels.npy"), backend=backend, steps=steps, lr=LR, nesterov=nesterov,
            out=path("out"), after=path("after"))
 
     # what went in comes out again, bit for bit
@@ -169,14 +195,14 @@ def check_case(driver, folder, case):
     results = {}
     for dtype in (torch.float32, torch.float64):
         twin = double_copy(arch, channels, classes, size, saved).to(dtype)  # strict
-        values = oracle(twin, torch.from_numpy(images).to(dtype), torch.from_numpy(labels), STEPS, LR,
+        values = oracle(twin, torch.from_numpy(images).to(dtype), torch.from_numpy(labels), steps, LR,
                         nesterov)
         results[dtype] = groups(values, twin.state_dict(), state)
     got, _ = safetensors_np.load(path("out"))
     after, _ = safetensors_np.load(path("after"))
     double_copy(arch, channels, classes, size, after)  # strict
     for name, value in after.items():
-        assert not name.endswith("num_batches_tracked") or value == STEPS, (name, value)
+        assert not name.endswith("num_batches_tracked") or value == steps, (name, value)
     assert sum(k.startswith("diff.") for k in got) == len(list(net.parameters()))
     want = results[torch.float64]
     ours, theirs = errors(groups(got, after, state), want), errors(results[torch.float32], want)
@@ -197,6 +223,10 @@ def compare(driver, only):
         for name in ours:
             print("    %-18s %.1e  (limit %.0e, torch float32 %.1e)%s" % (
                 name, ours[name], limits[name], theirs[name], "  <--" if name in bad else ""), flush=True)
+    for arch in NAMES:
+        if not only or arch in only:
+            with tempfile.TemporaryDirectory() as folder:
+                print("ok", arch, check_names(driver, folder, arch), "parameters", flush=True)
     return 1 if failures else 0
 
 

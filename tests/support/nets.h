@@ -71,6 +71,7 @@ NET_UNUSED static size_t net_node_size(const net *n, int32_t node)
 typedef struct conv_form {
     int64_t channels, kernel, stride, pad, dilation, groups;
     int32_t bias;
+    amun_padding padding; /* 0: zeros */
 } conv_form;
 
 NET_UNUSED static amun_node net_conv(net *n, amun_node src, const char *name, conv_form f)
@@ -84,6 +85,7 @@ NET_UNUSED static amun_node net_conv(net *n, amun_node src, const char *name, co
     o.dilation_h = o.dilation_w = f.dilation > 0 ? f.dilation : 1;
     o.groups = f.groups > 0 ? f.groups : 1;
     o.bias = f.bias;
+    o.padding = f.padding;
     amun_node node = -1;
     ck_ok(amun_graph_conv2d(&node, n->graph, src, name, &o));
     return node;
@@ -159,7 +161,8 @@ NET_UNUSED static void net_head(net *n, amun_node src)
     net_linear(n, net_flatten(n, src), "head", 5, 1);
 }
 
-/* ---- runs ---------------------------------------------------------------------------------------- */
+/* ---- runs
+ * ---------------------------------------------------------------------------------------- */
 
 /* What one forward and backward of a plan gave. */
 typedef struct net_run {

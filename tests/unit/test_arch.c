@@ -41,17 +41,34 @@ static int count_kind(const amun_graph *graph, amun__node_kind kind)
     return count;
 }
 
-/* Published counts of trainable scalars for CIFAR-10 (convnet is ours, and is still being tuned). */
+/* Trainable scalars for CIFAR-10: published counts, and those of the same networks as torch
+ * modules. */
 START_TEST(test_parameter_counts)
 {
     static const struct {
         const char *arch;
         size_t parameters;
-        int norms, halvings;
+        int convolutions, norms, halvings;
     } cases[] = {
-        {"resnet18", 11173962, 20, 3}, {"resnet18-standard", 11173962, 20, 0},
-        {"resnet8", 78042, 9, 0},      {"resnet20", 272474, 21, 0},
-        {"simple_conv", 545098, 0, 0}, {"digits", 57130, 3, 0},
+        {"resnet18", 11173962, 20, 20, 3},
+        {"resnet18-standard", 11173962, 20, 20, 0},
+        {"resnet18-lotos", 11173834, 20, 19, 3},
+        {"resnet18-nobn", 11164362, 20, 0, 3},
+        {"resnet8", 78042, 9, 9, 0},
+        {"resnet8-nobn", 77370, 9, 0, 0},
+        {"resnet20", 272474, 21, 21, 0},
+        {"resnet20-nobn", 270906, 21, 0, 0},
+        {"convnet", 1165866, 7, 7, 1}, /* the scale is that of its logits */
+        {"simple_conv", 545098, 2, 0, 0},
+        {"simple_conv_reflect", 657226, 1, 1, 0},
+        {"digits", 57130, 3, 3, 0},
+        {"vgg11", 9231114, 8, 8, 0},
+        {"vgg13", 9416010, 10, 10, 0},
+        {"vgg16", 14728266, 13, 13, 0},
+        {"vgg19", 20040522, 16, 16, 0},
+        {"densenet121", 6956298, 120, 120, 0},
+        {"dla", 16291386, 43, 43, 0},
+        {"dla-nobn", 16273594, 43, 0, 0},
     };
     amun_context *ctx = NULL;
     ck_ok(amun_context_create(&ctx, NULL));
@@ -59,6 +76,7 @@ START_TEST(test_parameter_counts)
         amun_graph *graph = build(ctx, cases[i].arch, sizes(10, 3, 32, 32));
         ck_assert_msg(graph->trainable == cases[i].parameters, "%s has %zu parameters",
                       cases[i].arch, graph->trainable);
+        ck_assert_int_eq(count_kind(graph, AMUN__NODE_CONV2D), cases[i].convolutions);
         ck_assert_int_eq(count_kind(graph, AMUN__NODE_BATCHNORM), cases[i].norms);
         ck_assert_int_eq(count_kind(graph, AMUN__NODE_SCALE), cases[i].halvings);
         amun_graph_unref(graph);
@@ -83,6 +101,76 @@ START_TEST(test_torchvision_names)
         ck_assert_ptr_null(strstr(graph->params[i].name, "conv1.bias"));
     }
     amun_graph_unref(graph);
+    amun_context_unref(ctx);
+}
+END_TEST
+
+static int64_t extent(const amun_graph *graph, const char *name, int axis)
+{
+    return find(graph, name)->shape[axis];
+}
+
+/* As in the pytorch-cifar repository. */
+START_TEST(test_cifar_names)
+{
+    amun_context *ctx = NULL;
+    ck_ok(amun_context_create(&ctx, NULL));
+    amun_graph *graph = build(ctx, "vgg16", sizes(10, 3, 32, 32));
+    ck_assert_str_eq(graph->params[0].name, "features.0.weight");
+    ck_assert_int_eq(extent(graph, "features.40.bias", 0), 512); /* the last convolution */
+    ck_assert_int_eq(extent(graph, "features.41.running_var", 0), 512);
+    ck_assert_int_eq(extent(graph, "classifier.weight", 1), 512);
+    amun_graph_unref(graph);
+    graph = build(ctx, "densenet121", sizes(10, 3, 32, 32));
+    ck_assert_int_eq(extent(graph, "dense3.23.conv1.weight", 1), 256 + 23 * 32);
+    ck_assert_int_eq(extent(graph, "dense4.0.bn1.running_mean", 0), 512);
+    ck_assert_int_eq(extent(graph, "trans3.conv.weight", 0), 512);
+    ck_assert_int_eq(extent(graph, "linear.weight", 1), 1024);
+    amun_graph_unref(graph);
+    graph = build(ctx, "dla", sizes(10, 3, 32, 32));
+    ck_assert_int_eq(extent(graph, "layer2.0.weight", 0), 32);
+    ck_assert_int_eq(extent(graph, "layer3.root.conv.weight", 1), 2 * 64);
+    ck_assert_int_eq(extent(graph, "layer4.root.conv.weight", 1), 4 * 128);
+    ck_assert_int_eq(extent(graph, "layer4.level_1.left_node.shortcut.0.weight", 1), 64);
+    ck_assert_int_eq(extent(graph, "layer5.level_1.left_node.shortcut.1.running_var", 0), 256);
+    ck_assert_int_eq(extent(graph, "layer5.prev_root.conv1.weight", 1), 128);
+    ck_assert_int_eq(extent(graph, "linear.bias", 0), 10);
+    amun_graph_unref(graph);
+    amun_context_unref(ctx);
+}
+END_TEST
+
+/* What a network without batch norm has is what the same network with them has, less their
+ * parameters: no biases instead. */
+START_TEST(test_without_batchnorm)
+{
+    static const char *const pairs[][2] = {{"resnet18", "resnet18-nobn"},
+                                           {"resnet8", "resnet8-nobn"},
+                                           {"resnet20", "resnet20-nobn"},
+                                           {"dla", "dla-nobn"}};
+    amun_context *ctx = NULL;
+    ck_ok(amun_context_create(&ctx, NULL));
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        amun_graph *with = build(ctx, pairs[i][0], sizes(10, 3, 32, 32));
+        amun_graph *without = build(ctx, pairs[i][1], sizes(10, 3, 32, 32));
+        int32_t at = 0;
+        for (int32_t p = 0; p < with->param_count; p++) {
+            if (with->nodes[with->params[p].node].kind != AMUN__NODE_BATCHNORM) {
+                ck_assert_int_lt(at, without->param_count);
+                ck_assert_str_eq(without->params[at].name, with->params[p].name);
+                ck_assert_uint_eq(without->params[at++].count, with->params[p].count);
+            }
+        }
+        ck_assert_int_eq(at, without->param_count);
+        amun_graph_unref(with);
+        amun_graph_unref(without);
+    }
+    amun_graph *lotos = build(ctx, "resnet18-lotos", sizes(10, 3, 32, 32));
+    for (int32_t p = 0; p < lotos->param_count; p++) {
+        ck_assert_int_ne(strncmp(lotos->params[p].name, "bn1.", 4), 0);
+    }
+    ck_assert_int_eq(extent(lotos, "layer1.0.bn1.weight", 0), 64);
+    amun_graph_unref(lotos);
     amun_context_unref(ctx);
 }
 END_TEST
@@ -126,10 +214,12 @@ START_TEST(test_other_sizes)
         {"resnet18-standard", 10, 3, 1, 1, 512},
         {"resnet8", 10, 1, 28, 28, 64},
         {"resnet20", 100, 3, 17, 9, 64},
-        {"convnet", 100, 1, 28, 28, 256},
-        {"convnet", 10, 3, 8, 9, 256},
+        {"convnet", 100, 1, 28, 28, 192},
+        {"convnet", 10, 3, 8, 9, 192},
         {"digits", 10, 1, 8, 8, 64},
         {"digits", 3, 2, 2, 3, 64},
+        {"simple_conv_reflect", 10, 1, 28, 28, 64 * 28 * 28},
+        {"resnet20-nobn", 100, 1, 9, 11, 64},
     };
     amun_context *ctx = NULL;
     ck_ok(amun_context_create(&ctx, NULL));
@@ -139,6 +229,18 @@ START_TEST(test_other_sizes)
                   sizes(cases[i].classes, cases[i].channels, cases[i].height, cases[i].width));
         ck_assert_int_eq(find(graph, "fc.weight")->shape[1], cases[i].features);
         amun_graph_unref(graph);
+    }
+    static const struct {
+        const char *arch, *head;
+        int64_t height, width, features;
+    } others[] = {{"vgg11", "classifier.weight", 64, 33, 1024},
+                  {"densenet121", "linear.weight", 64, 32, 2048},
+                  {"dla", "linear.weight", 25, 57, 1024}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        amun_graph *other =
+            build(ctx, others[i].arch, sizes(5, 1, others[i].height, others[i].width));
+        ck_assert_int_eq(extent(other, others[i].head, 1), others[i].features);
+        amun_graph_unref(other);
     }
     amun_graph *graph = build(ctx, "simple_conv", sizes(10, 1, 28, 28));
     ck_assert_int_eq(find(graph, "fc1.weight")->shape[1], 64 * 7 * 7);
@@ -165,8 +267,17 @@ START_TEST(test_refused)
     ck_fails(amun__arch_build(&graph, ctx, "simple_conv", &opts), AMUN_ERROR_SHAPE, "4 x 4");
     opts = sizes(10, 3, 32, 32);
     ck_fails(amun__arch_build(&graph, ctx, "resnet19", &opts), AMUN_ERROR_NOT_FOUND,
-             "\"resnet19\"; there are resnet18, resnet18-standard, resnet8, resnet20, convnet, "
-             "simple_conv, digits");
+             "\"resnet19\"; there are resnet18, resnet18-standard, resnet18-lotos, resnet18-nobn, "
+             "resnet8, resnet8-nobn, resnet20, resnet20-nobn, convnet, simple_conv, "
+             "simple_conv_reflect, digits, vgg11, vgg13, vgg16, vgg19, densenet121, dla, dla-nobn");
+    opts = sizes(10, 3, 31, 32);
+    ck_fails(amun__arch_build(&graph, ctx, "vgg19", &opts), AMUN_ERROR_SHAPE, "at least 32 x 32");
+    ck_fails(amun__arch_build(&graph, ctx, "densenet121", &opts), AMUN_ERROR_SHAPE, "32 x 32");
+    opts = sizes(10, 3, 24, 25);
+    ck_fails(amun__arch_build(&graph, ctx, "dla", &opts), AMUN_ERROR_SHAPE, "at least 25 x 25");
+    opts = sizes(10, 1, 1, 4);
+    ck_fails(amun__arch_build(&graph, ctx, "simple_conv_reflect", &opts), AMUN_ERROR_SHAPE,
+             "reflect padding of 1 does not fit an extent of 1");
     ck_fails(amun__arch_build(&graph, ctx, "", &opts), AMUN_ERROR_NOT_FOUND, "resnet8");
     ck_fails(amun__arch_build(&graph, ctx, NULL, &opts), AMUN_ERROR_INVALID_ARGUMENT, "arch");
     ck_assert_int_eq(atomic_load(&allocator.live_blocks), before);
@@ -203,7 +314,8 @@ START_TEST(test_runs)
         const char *arch;
         int64_t size;
     } cases[] = {
-        {"resnet8", 9}, {"resnet20", 8}, {"convnet", 8}, {"simple_conv", 8}, {"digits", 8}};
+        {"resnet8", 9}, {"resnet20", 8},     {"convnet", 8},       {"simple_conv", 8},
+        {"digits", 8},  {"resnet8-nobn", 9}, {"resnet20-nobn", 8}, {"simple_conv_reflect", 5}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         net n = {0};
         ck_ok(amun_context_create(&n.ctx, NULL));
@@ -236,6 +348,8 @@ int main(void)
     TCase *tc = tcase_create("arch");
     tcase_add_test(tc, test_parameter_counts);
     tcase_add_test(tc, test_torchvision_names);
+    tcase_add_test(tc, test_cifar_names);
+    tcase_add_test(tc, test_without_batchnorm);
     tcase_add_test(tc, test_halved_blocks);
     tcase_add_test(tc, test_other_sizes);
     tcase_add_test(tc, test_refused);

@@ -139,7 +139,8 @@ static void compare_all(net *n, amun_node last, const char *label)
     net_end(n);
 }
 
-/* ---- single nodes ------------------------------------------------------------------------------ */
+/* ---- single nodes ------------------------------------------------------------------------------
+ */
 
 START_TEST(test_convolutions)
 {
@@ -181,6 +182,47 @@ END_TEST
 
 static const conv_form conv16 = {.channels = 16, .kernel = 3, .pad = 1};
 static const conv_form bias16 = {.channels = 16, .kernel = 3, .pad = 1, .bias = 1};
+
+/* The source is padded by an instruction of its own, in the layout that it has. */
+START_TEST(test_padding_modes)
+{
+    const struct {
+        int64_t channels, height, width;
+        conv_form form;
+    } cases[] = {
+        {3, 8, 8, {.channels = 16, .kernel = 3, .pad = 1}},
+        {16, 9, 7, {.channels = 16, .kernel = 3, .pad = 1, .bias = 1}},
+        {16, 9, 7, {.channels = 32, .kernel = 5, .pad = 2, .stride = 2}},
+        {20, 6, 5, {.channels = 13, .kernel = 3, .pad = 2, .dilation = 2}},
+        {6, 7, 7, {.channels = 9, .kernel = 3, .pad = 1, .groups = 3, .bias = 1}},
+        {5, 4, 4, {.channels = 5, .kernel = 7, .pad = 3}},
+    };
+    const char *const labels[] = {"", "zero", "circular", "reflect", "replicate"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (amun_padding padding = AMUN_PADDING_CIRCULAR; padding <= AMUN_PADDING_REPLICATE;
+             padding++) {
+            net n;
+            conv_form form = cases[i].form;
+            form.padding = padding;
+            char label[64];
+            (void)snprintf(label, sizeof label, "%s padding %d", labels[padding], (int)i);
+            net_begin(&n, cases[i].channels, cases[i].height, cases[i].width);
+            compare_all(&n, net_conv(&n, 0, "c", form), label);
+        }
+    }
+    net n;
+    net_begin(&n, 3, 6, 6); /* one axis alone */
+    amun_conv2d_options o;
+    ck_ok(amun_conv2d_options_init(&o, sizeof o));
+    o.channels = 4;
+    o.kernel_w = 1;
+    o.pad_w = 0;
+    o.padding = AMUN_PADDING_REFLECT;
+    amun_node at = -1;
+    ck_ok(amun_graph_conv2d(&at, n.graph, 0, "c", &o));
+    compare_all(&n, at, "reflected rows alone");
+}
+END_TEST
 
 START_TEST(test_pools)
 {
@@ -265,7 +307,8 @@ START_TEST(test_concat)
 }
 END_TEST
 
-/* ---- patterns that get fused --------------------------------------------------------------------- */
+/* ---- patterns that get fused
+ * --------------------------------------------------------------------- */
 
 static amun_node conv_bn(net *n, amun_node src, const char *name, conv_form form)
 {
@@ -326,6 +369,16 @@ START_TEST(test_residual_blocks)
         at = halve ? net_scale(&n, at, 0.5) : at;
         compare_all(&n, net_relu(&n, at), label);
     }
+    for (amun_padding padding = AMUN_PADDING_CIRCULAR; padding <= AMUN_PADDING_REPLICATE;
+         padding++) { /* blocked layouts in, folded batch norm, sum in place */
+        net n;
+        conv_form form = {.channels = 32, .kernel = 3, .pad = 1, .padding = padding};
+        net_begin(&n, 3, 9, 9);
+        amun_node in = net_relu(&n, conv_bn(&n, 0, "stem", same));
+        amun_node at = net_relu(&n, conv_bn(&n, in, "a", form));
+        at = net_relu(&n, net_add(&n, conv_bn(&n, at, "b", form), in));
+        compare_all(&n, net_relu(&n, conv_bn(&n, at, "c", form)), "block with padding");
+    }
     net n;
     net_begin(&n, 16, 6, 6); /* sum with the network's input, without a ReLU after it */
     compare_all(&n, net_add(&n, conv_bn(&n, 0, "c", conv16), 0), "conv bn plus input");
@@ -368,7 +421,8 @@ START_TEST(test_several_readers)
 }
 END_TEST
 
-/* ---- weights that change, repeated passes ----------------------------------------------------------- */
+/* ---- weights that change, repeated passes
+ * ----------------------------------------------------------- */
 
 START_TEST(test_repack)
 {
@@ -429,7 +483,8 @@ START_TEST(test_max_pool_tie)
 }
 END_TEST
 
-/* ---- random graphs -------------------------------------------------------------------------------------- */
+/* ---- random graphs
+ * -------------------------------------------------------------------------------------- */
 
 enum { RANDOM_GRAPHS = 60 };
 
@@ -464,6 +519,8 @@ static amun_node random_node(net *n, amun__rng *rng, amun_node at, int step)
                           .stride = src->height > 5 ? 1 + amun__rng_below(rng, 2) : 1,
                           .bias = (int32_t)amun__rng_below(rng, 2)};
         form.pad = form.kernel / 2;
+        form.padding = (amun_padding)amun__rng_below(rng, 5);
+        form.padding = src->height > 1 && src->width > 1 ? form.padding : AMUN_PADDING_ZERO;
         return net_conv(n, at, name, form);
     }
     case 3:
@@ -524,6 +581,7 @@ int main(void)
 {
     TCase *single = tcase_create("nodes");
     tcase_add_test(single, test_convolutions);
+    tcase_add_test(single, test_padding_modes);
     tcase_add_test(single, test_pools);
     tcase_add_test(single, test_simple_nodes);
     tcase_add_test(single, test_concat);

@@ -4,7 +4,26 @@
 
 enum { BATCH = 3 };
 
-/* ---- forward ------------------------------------------------------------------------------------- */
+/* ---- forward
+ * ------------------------------------------------------------------------------------- */
+
+/* The pixel that stands at index i of a line of n: the image repeated, mirrored or clamped. -1: 0.
+ */
+static int64_t padded_index(amun__padding padding, int64_t i, int64_t n)
+{
+    int64_t period = padding == AMUN__PADDING_CIRCULAR ? n : n > 1 ? 2 * (n - 1) : 1;
+    int64_t phase = (i % period + period) % period;
+    switch (padding) {
+    case AMUN__PADDING_CIRCULAR:
+        return phase;
+    case AMUN__PADDING_REFLECT: /* a triangular wave */
+        return phase < n ? phase : period - phase;
+    case AMUN__PADDING_REPLICATE:
+        return i < 0 ? 0 : i < n ? i : n - 1;
+    default:
+        return i < 0 || i >= n ? -1 : i;
+    }
+}
 
 /* Convolution as the sum in its definition, one output at a time. */
 static double conv_at(const amun__node *c, const amun__node *s, const float *x, const float *w,
@@ -15,9 +34,11 @@ static double conv_at(const amun__node *c, const amun__node *s, const float *x, 
     for (int64_t ic = 0; ic < ics; ic++) {
         for (int64_t kh = 0; kh < c->kernel[0]; kh++) {
             for (int64_t kw = 0; kw < c->kernel[1]; kw++) {
-                int64_t h = oh * c->stride[0] - c->pad[0] + kh * c->dilation[0];
-                int64_t v = ow * c->stride[1] - c->pad[1] + kw * c->dilation[1];
-                if (h >= 0 && h < s->height && v >= 0 && v < s->width) {
+                int64_t h = padded_index(
+                    c->padding, oh * c->stride[0] - c->pad[0] + kh * c->dilation[0], s->height);
+                int64_t v = padded_index(
+                    c->padding, ow * c->stride[1] - c->pad[1] + kw * c->dilation[1], s->width);
+                if (h >= 0 && v >= 0) {
                     int64_t xi = ((b * s->channels + group * ics + ic) * s->height + h) * s->width;
                     int64_t wi = ((oc * ics + ic) * c->kernel[0] + kh) * c->kernel[1] + kw;
                     sum += (double)x[xi + v] * (double)w[wi];
@@ -66,6 +87,59 @@ START_TEST(test_conv_definition)
                5);
     check_conv((conv_form){.channels = 2, .kernel = 5, .pad = 4, .stride = 3, .dilation = 2}, 1, 3,
                9);
+}
+END_TEST
+
+START_TEST(test_conv_padding)
+{
+    for (amun_padding padding = AMUN_PADDING_ZERO; padding <= AMUN_PADDING_REPLICATE; padding++) {
+        check_conv((conv_form){.channels = 4, .kernel = 3, .pad = 1, .padding = padding}, 3, 5, 7);
+        check_conv((conv_form){.channels = 2, .kernel = 5, .pad = 3, .padding = padding}, 1, 4, 6);
+        check_conv((conv_form){.channels = 4,
+                               .kernel = 3,
+                               .pad = 2,
+                               .stride = 2,
+                               .dilation = 2,
+                               .groups = 2,
+                               .bias = 1,
+                               .padding = padding},
+                   2, 7, 6);
+    }
+    check_conv((conv_form){.channels = 2, .kernel = 3, .pad = 4, .padding = AMUN_PADDING_REPLICATE},
+               2, 1, 3); /* far outside */
+    check_conv((conv_form){.channels = 2, .kernel = 3, .pad = 3, .padding = AMUN_PADDING_CIRCULAR},
+               2, 3, 3); /* as far as it goes */
+}
+END_TEST
+
+START_TEST(test_padding_refused)
+{
+    net n;
+    net_begin(&n, 1, 4, 3);
+    amun_conv2d_options o;
+    ck_ok(amun_conv2d_options_init(&o, sizeof o));
+    ck_assert_int_eq(o.padding, AMUN_PADDING_ZERO);
+    amun_node node = -1;
+    o.channels = 2;
+    o.pad_h = o.pad_w = 3;
+    o.padding = AMUN_PADDING_REFLECT;
+    ck_fails(amun_graph_conv2d(&node, n.graph, 0, "c", &o), AMUN_ERROR_SHAPE,
+             "c: reflect padding of 3 does not fit an extent of 3");
+    o.pad_w = 2;
+    ck_ok(amun_graph_conv2d(&node, n.graph, 0, "c", &o));
+    o.pad_h = 5;
+    o.padding = AMUN_PADDING_CIRCULAR;
+    ck_fails(amun_graph_conv2d(&node, n.graph, 0, "d", &o), AMUN_ERROR_SHAPE,
+             "d: circular padding of 5 does not fit an extent of 4");
+    o.padding = AMUN_PADDING_REPLICATE;
+    ck_ok(amun_graph_conv2d(&node, n.graph, 0, "d", &o));
+    o.padding = 5;
+    ck_fails(amun_graph_conv2d(&node, n.graph, 0, "e", &o), AMUN_ERROR_INVALID_ARGUMENT,
+             "padding: 5");
+    o.padding = 0; /* structs from before there was a choice */
+    ck_ok(amun_graph_conv2d(&node, n.graph, 0, "e", &o));
+    ck_assert_int_eq(n.graph->nodes[node].padding, AMUN__PADDING_ZERO);
+    net_end(&n);
 }
 END_TEST
 
@@ -187,7 +261,8 @@ START_TEST(test_max_pool_tie)
 }
 END_TEST
 
-/* ---- backward against central differences ---------------------------------------------------------- */
+/* ---- backward against central differences
+ * ---------------------------------------------------------- */
 
 /* sum(diff_dst * logits) in double. */
 static double objective(amun__plan *plan, const float *x, const float *diff_dst, size_t logits)
@@ -204,7 +279,8 @@ static double objective(amun__plan *plan, const float *x, const float *diff_dst,
 }
 
 /* Every `stride`-th gradient of `values` against the difference quotient. The step is what the
- * floats really moved, so rounding them costs nothing. Small, so that hardly any kink is crossed. */
+ * floats really moved, so rounding them costs nothing. Small, so that hardly any kink is crossed.
+ */
 static void check_gradient(amun__plan *plan, const float *x, const float *diff_dst, size_t logits,
                            float *values, const float *gradient, size_t count, size_t stride,
                            double floor, const char *what)
@@ -245,7 +321,8 @@ static void check_mode(net *n, amun__mode mode)
     for (int32_t i = 0; i < n->graph->param_count && mode == AMUN__MODE_TRAIN; i++) {
         const amun__param *p = &n->graph->params[i];
         if (p->trainable) {
-            /* gradients that cancel (a bias before a batch norm) are measured on the input's scale */
+            /* gradients that cancel (a bias before a batch norm) are measured on the input's scale
+             */
             check_gradient(run.plan, x, diff_dst, logits, n->params.values + p->offset,
                            run.diff_params + p->offset, p->count, 1 + p->count / 40, top, p->name);
         }
@@ -280,6 +357,9 @@ START_TEST(test_gradient_conv)
         {.channels = 4, .kernel = 3, .pad = 1, .stride = 2},
         {.channels = 6, .kernel = 3, .pad = 2, .dilation = 2, .groups = 3, .bias = 1},
         {.channels = 3, .kernel = 1, .stride = 2, .groups = 3},
+        {.channels = 4, .kernel = 3, .pad = 1, .padding = AMUN_PADDING_CIRCULAR},
+        {.channels = 4, .kernel = 3, .pad = 2, .bias = 1, .padding = AMUN_PADDING_REFLECT},
+        {.channels = 3, .kernel = 3, .pad = 2, .stride = 2, .padding = AMUN_PADDING_REPLICATE},
     };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         net n;
@@ -404,6 +484,8 @@ int main(void)
 {
     TCase *forward = tcase_create("forward");
     tcase_add_test(forward, test_conv_definition);
+    tcase_add_test(forward, test_conv_padding);
+    tcase_add_test(forward, test_padding_refused);
     tcase_add_test(forward, test_pool_values);
     tcase_add_test(forward, test_elementwise_values);
     tcase_add_test(forward, test_batchnorm_values);

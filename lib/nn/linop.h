@@ -1,0 +1,105 @@
+/* linop.h - the linear map of one layer, without its bias: apply, adjoint and weight gradient for
+ * blocks of k vectors. What spectral and ensemble code knows of the engine. Private. */
+#ifndef AMUN__LINOP_H
+#define AMUN__LINOP_H
+
+#include "nn/nn.h"
+#include "nn/padding.h"
+
+typedef enum amun__linop_kind {
+    AMUN__LINOP_CONV2D = 1, /* also conv + batch norm: see `scale` */
+    AMUN__LINOP_LINEAR,     /* also linear + batch norm */
+    AMUN__LINOP_DIAGONAL,   /* batch norm in evaluation mode, normalisation, constant factors */
+    AMUN__LINOP_AVG_POOL,
+    AMUN__LINOP_CHAIN /* composition, first operator first */
+} amun__linop_kind;
+
+typedef enum amun__linop_backend {
+    AMUN__LINOP_BEST = 0, /* oneDNN where this build has it, else REF_F32 */
+    AMUN__LINOP_DNNL,
+    AMUN__LINOP_REF_F32,
+    AMUN__LINOP_REF_F64 /* vectors and weights in double: for oracles and certificates */
+} amun__linop_backend;
+
+/* The largest kernel of a convolution, each way. */
+#define AMUN__LINOP_MAX_KERNEL 64
+
+/* Geometry. Images are [channels][height][width]; h before w; dilation 1 is dense. LINEAR: in =
+ * [in][1][1], out = [out][1][1]. Fields that a kind does not use are ignored. */
+typedef struct amun__linop_shape {
+    int64_t in_channels, in_height, in_width;
+    int64_t out_channels, out_height,
+        out_width; /* heights and widths are computed by the constructor */
+    int64_t kernel[2], stride[2], pad[2], dilation[2];
+    int64_t groups;
+    amun__padding padding;
+} amun__linop_shape;
+
+typedef struct amun__linop amun__linop;
+
+/* weights: CONV2D [out][in / groups][kh][kw], LINEAR [out][in], copied at once. scale (nullable,
+ * out_channels values): the map is diag(scale) * W, as in conv + batch norm with gamma / sqrt(var +
+ * eps). `max_block`: the largest k of later calls (memory and primitives are made for it; any k up
+ * to it is allowed). */
+amun_status amun__linop_create_conv2d(amun__linop **out, amun_context *ctx,
+                                      const amun__linop_shape *shape, const float *weights,
+                                      const float *scale, int64_t max_block,
+                                      amun__linop_backend backend);
+amun_status amun__linop_create_linear(amun__linop **out, amun_context *ctx, int64_t in_features,
+                                      int64_t out_features, const float *weights,
+                                      const float *scale, int64_t max_block,
+                                      amun__linop_backend backend);
+/* One factor per channel of [channels][height][width], copied at once. */
+amun_status amun__linop_create_diagonal(amun__linop **out, amun_context *ctx, int64_t channels,
+                                        int64_t height, int64_t width, const float *factors,
+                                        int64_t max_block, amun__linop_backend backend);
+/* As in the graph: zeros of the padding count. Uses in_*, kernel, stride and pad of the shape. */
+amun_status amun__linop_create_avg_pool(amun__linop **out, amun_context *ctx,
+                                        const amun__linop_shape *shape, int64_t max_block,
+                                        amun__linop_backend backend);
+/* Takes the operators over, also when it fails. They must share a backend, fit end to end and not
+ * be chains themselves. max_block is the smallest of theirs. */
+amun_status amun__linop_create_chain(amun__linop **out, amun_context *ctx, amun__linop **parts,
+                                     int32_t count);
+/* The map of a conv2d, linear, batchnorm, avg-pool, scale or normalise node of a model; UNSUPPORTED
+ * for others. Batch norm: gamma / sqrt(running_var + eps). fold_batchnorm: a conv or linear whose
+ * only reader is a batch norm is taken together with it. Reads the model's values: the caller
+ * holds begin_read or begin_write. */
+amun_status amun__linop_create_node(amun__linop **out, const amun_model *model, int32_t node,
+                                    bool fold_batchnorm, int64_t max_block,
+                                    amun__linop_backend backend);
+void amun__linop_destroy(amun__linop *op); /* NULL is fine */
+
+/* New weights and scale for the same geometry (CONV2D, LINEAR; DIAGONAL: factors as weights, and
+ * `scale` multiplies them). UNSUPPORTED for other kinds. */
+amun_status amun__linop_set_weights(amun__linop *op, const float *weights, const float *scale);
+/* From double, for REF_F64 only: nothing is rounded. */
+amun_status amun__linop_set_weights_f64(amun__linop *op, const double *weights,
+                                        const double *scale);
+
+amun__linop_kind amun__linop_kind_of(const amun__linop *op);
+const amun__linop_shape *amun__linop_shape_of(const amun__linop *op);
+size_t amun__linop_in(const amun__linop *op);           /* values of one input vector */
+size_t amun__linop_out(const amun__linop *op);          /* values of one output vector */
+size_t amun__linop_weight_count(const amun__linop *op); /* 0: nothing to set */
+int64_t amun__linop_max_block(const amun__linop *op);
+bool amun__linop_is_f64(const amun__linop *op);
+
+/* y[k][out] = M x[k][in]; x[k][in] = M' y[k][out]. Dense, not overlapping. The f32 forms need an
+ * f32 operator, the f64 forms a REF_F64 one (STATE otherwise). One thread at a time. */
+amun_status amun__linop_apply(amun__linop *op, int64_t k, const float *x, float *y);
+amun_status amun__linop_adjoint(amun__linop *op, int64_t k, const float *y, float *x);
+amun_status amun__linop_apply_f64(amun__linop *op, int64_t k, const double *x, double *y);
+amun_status amun__linop_adjoint_f64(amun__linop *op, int64_t k, const double *y, double *x);
+/* z = M' M x in one go, and y = M x on the way (nullable): the same values as apply and adjoint,
+ * without the detour through the plain order in between. */
+amun_status amun__linop_gram(amun__linop *op, int64_t k, const float *x, float *y, float *z);
+amun_status amun__linop_gram_f64(amun__linop *op, int64_t k, const double *x, double *y, double *z);
+/* diff_weights = d/dW sum_i <W x_i, r_i>, in the layout of the weights, without `scale` (for
+ * diag(scale) W pass scale * r). CONV2D and LINEAR only. */
+amun_status amun__linop_weight_grad(amun__linop *op, int64_t k, const float *x, const float *r,
+                                    float *diff_weights);
+amun_status amun__linop_weight_grad_f64(amun__linop *op, int64_t k, const double *x,
+                                        const double *r, double *diff_weights);
+
+#endif
