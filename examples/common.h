@@ -106,7 +106,10 @@ void ex_data_close(ex_data *data);
 /* New model of a named architecture for this data. */
 amun_model *ex_model_create(amun_context *ctx, const ex_data *data, const char *arch,
                             uint64_t seed);
-#define EX_ARCHS "digits|convnet|resnet8|resnet20|resnet18|resnet18-standard|simple_conv"
+#define EX_ARCHS                                                                                   \
+    "digits|convnet|resnet8|resnet8-nobn|resnet20|resnet20-nobn|resnet18|resnet18-standard|"       \
+    "resnet18-lotos|resnet18-nobn|vgg11|vgg13|vgg16|vgg19|densenet121|dla|dla-nobn|simple_conv|"   \
+    "simple_conv_reflect"
 
 /* Images from .npy files, in memory; labels only if there is such a file. */
 typedef struct ex_images {

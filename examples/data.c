@@ -186,14 +186,15 @@ void ex_recipe(amun_train_options *train, const char *arch)
         int32_t epochs, batch, nesterov;
         double lr, weight_decay, label_smoothing;
         amun_schedule schedule;
+        int32_t pad;
     } recipes[] = {
         /* No weight decay: this small net is to remember its samples. A batch of 30 goes into 900,
          * 810 (retraining), 990 and 180 (AMUN), so that no batch is too small for its statistics.
          */
-        {"digits", 20, 30, 0, 0.02, 0.0, 0.0, AMUN_SCHEDULE_COSINE},
-        {"convnet", 12, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE},
-        {"resnet8", 30, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE},
-        {"resnet20", 40, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE},
+        {"digits", 20, 30, 0, 0.02, 0.0, 0.0, AMUN_SCHEDULE_COSINE, 0},
+        {"convnet", 10, 128, 1, 0.2, 5e-4, 0.1, AMUN_SCHEDULE_ONECYCLE, 3},
+        {"resnet8", 30, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4},
+        {"resnet20", 40, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4},
     };
     ex_check(amun_train_options_init(train, sizeof *train)); /* that of the paper for resnet18 */
     for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++) {
@@ -205,6 +206,7 @@ void ex_recipe(amun_train_options *train, const char *arch)
             train->weight_decay = recipes[i].weight_decay;
             train->label_smoothing = recipes[i].label_smoothing;
             train->schedule = recipes[i].schedule;
+            train->augment_pad = recipes[i].pad;
         }
     }
 }

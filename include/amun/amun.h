@@ -52,6 +52,7 @@
 #include "base.h"
 #include "context.h"
 #include "dataset.h"
+#include "ensemble.h"
 #include "mia.h"
 #include "model.h"
 #include "tensor.h"

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 /** A configured attack. One thread at a time; several may share one model. Images are pixels in
- *  [0, 1]; attacks are untargeted (they increase the cross-entropy of the true label), run in
+ *  [0, 1]; attacks are untargeted (any label but the true one will do), run in
  *  evaluation mode, and never touch the model. A result does not depend on the batch a sample was
  *  in (beyond float rounding), and random starts are keyed by sample, not by batch or thread. */
 typedef struct amun_attack amun_attack;
@@ -44,16 +44,28 @@ AMUN_API amun_status amun_ffgsm_options_init(amun_ffgsm_options *opts, size_t si
  *  1e-10); an L2 random start has a radius uniform in [0, eps). @since 0.1 */
 typedef struct amun_pgd_options {
     size_t struct_size;
-    double eps;           /**< Linf default 8/255, L2 default 1.0; range [0, 1000] */
-    double step;          /**< Linf default 2/255, L2 default 0.2; range [0, 1000] */
-    int32_t steps;        /**< default 10, range [1, 10000] */
-    int32_t random_start; /**< default 1; 0: start from the image */
-    uint64_t seed;        /**< default 0; starts are keyed by (seed, sample id) */
-    int32_t batch;        /**< default 128, range [1, 4096] */
-    int32_t reserved0;
+    double eps;                      /**< Linf default 8/255, L2 default 1.0; range [0, 1000] */
+    double step;                     /**< Linf default 2/255, L2 default 0.2; range [0, 1000] */
+    int32_t steps;                   /**< default 10, range [1, 10000] */
+    int32_t random_start;            /**< default 1; 0: start from the image */
+    uint64_t seed;                   /**< default 0; starts are keyed by (seed, sample id) */
+    int32_t batch;                   /**< default 128, range [1, 4096] */
+    int32_t legacy_normalised_clamp; /**< default 0; 1: see amun_clamp, Linf only */
 } amun_pgd_options;
 AMUN_API amun_status amun_pgd_linf_options_init(amun_pgd_options *opts, size_t size);
 AMUN_API amun_status amun_pgd_l2_options_init(amun_pgd_options *opts, size_t size);
+
+/** MI-FGSM, or MIM: Linf steps along an accumulated gradient, v = decay * v + g / |g|_1; a += step
+ * * sign(v); no random start (Dong et al., arXiv 1710.06081). @since 0.1 */
+typedef struct amun_mim_options {
+    size_t struct_size;
+    double eps;    /**< default 8/255, range [0, 1000] */
+    double step;   /**< default 2/255, range [0, 1000] */
+    double decay;  /**< default 1, range [0, 10] */
+    int32_t steps; /**< default 10, range [1, 10000] */
+    int32_t batch; /**< default 128, range [1, 4096] */
+} amun_mim_options;
+AMUN_API amun_status amun_mim_options_init(amun_mim_options *opts, size_t size);
 
 typedef int32_t amun_norm;
 enum { AMUN_NORM_L2 = 1, AMUN_NORM_LINF = 2 };
@@ -89,6 +101,74 @@ typedef struct amun_search_options {
 } amun_search_options;
 AMUN_API amun_status amun_search_options_init(amun_search_options *opts, size_t size);
 
+/** What APGD increases. z_(i) is the i-th largest logit, y the label. */
+typedef int32_t amun_attack_loss;
+enum {
+    AMUN_ATTACK_LOSS_CE = 1,          /**< cross-entropy of y */
+    AMUN_ATTACK_LOSS_DLR = 2,         /**< (max_{k != y} z_k - z_y) / (z_(1) - z_(3)) */
+    AMUN_ATTACK_LOSS_DLR_TARGETED = 3 /**< (z_t - z_y) / (z_(1) - (z_(3) + z_(4)) / 2) for one rival
+                                         t after another; 3 classes divide as DLR, 2 by 1 (both) */
+};
+/** Auto-PGD (Croce & Hein, arXiv 2003.01690, Algorithm 1): PGD with momentum whose step, 2 eps at
+ *  first, is halved at the checkpoints ceil(p_j * steps), p = 0, 0.22, 0.41, 0.57, ..., if fewer
+ * than rho of the updates since the last one raised the loss, or if neither step nor best loss
+ * changed; it then goes on from the best point. The result is the iterate with the highest loss, a
+ * flipped one before all others. @since 0.1 */
+typedef struct amun_apgd_options {
+    size_t struct_size;
+    amun_norm norm;        /**< default AMUN_NORM_LINF */
+    amun_attack_loss loss; /**< default AMUN_ATTACK_LOSS_CE */
+    double eps;            /**< default 8/255 (usual for L2: 0.5), range [0, 1000] */
+    double rho;            /**< default 0.75, range [0, 1] */
+    double momentum;       /**< weight of the new step, alpha in the paper; default 0.75, [0, 1] */
+    int32_t steps;         /**< gradient steps per start, default 100, range [1, 10000] */
+    int32_t restarts;      /**< starts (per target) until a flip, default 1, range [1, 100] */
+    int32_t targets;       /**< DLR_TARGETED: the rivals with the largest logits on the clean image;
+                                default 9, range [1, 100], at most classes - 1 are used */
+    int32_t random_start;  /**< default 1; 0: from the image */
+    uint64_t seed;         /**< default 0; starts are keyed by (seed, sample id, number of start) */
+    int32_t stop_at_flip;  /**< default 0; 1: the first flipped iterate is the result, a sample that
+                                is wrong already is returned unchanged */
+    int32_t batch;         /**< slots, default 128, range [1, 4096] */
+} amun_apgd_options;
+AMUN_API amun_status amun_apgd_options_init(amun_apgd_options *opts, size_t size);
+
+/** Square attack (Andriushchenko et al., arXiv 1912.00049): random search on the margin of the
+ *  label, by changing square windows; no gradients. Ends at the first flip; else the result is the
+ *  image with the smallest margin. A sample that is wrong already is returned unchanged.
+ *  `updates` in the record counts queries, without that of the clean image. @since 0.1 */
+typedef struct amun_square_options {
+    size_t struct_size;
+    amun_norm norm;  /**< default AMUN_NORM_LINF */
+    int32_t queries; /**< default 5000, range [1, 1000000] */
+    double eps;      /**< default 8/255 (usual for L2: 0.5), range [0, 1000] */
+    double p_init; /**< share of the image that the first windows cover, default 0.8, range (0, 1];
+                        halved after 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000 of 10000
+                        queries, in proportion */
+    uint64_t seed; /**< default 0; draws are keyed by (seed, sample id, query) */
+    int32_t batch; /**< slots, default 128, range [1, 4096] */
+    int32_t reserved0;
+} amun_square_options;
+AMUN_API amun_status amun_square_options_init(amun_square_options *opts, size_t size);
+
+/** Worst case of three attacks, as in AutoAttack (arXiv 2003.01690; its FAB attack is left out):
+ *  APGD on the cross-entropy, APGD on the targeted DLR loss, Square, with their defaults and
+ *  stop_at_flip. Each works on the samples that those before it did not flip; NOT_FLIPPED is who
+ *  survives all of them, and flags say who flipped the others. A failure in one attack stays the
+ *  outcome unless another flips the sample. Progress: one phase "attack" per attack. @since 0.1 */
+typedef struct amun_standard_options {
+    size_t struct_size;
+    amun_norm norm;  /**< default AMUN_NORM_LINF */
+    int32_t steps;   /**< of APGD, default 100, range [1, 10000] */
+    double eps;      /**< default 8/255 (usual for L2: 0.5), range [0, 1000] */
+    int32_t targets; /**< of APGD, default 9, range [1, 100] */
+    int32_t queries; /**< of Square, default 5000, range [1, 1000000] */
+    uint64_t seed;   /**< default 0 */
+    int32_t batch;   /**< default 128, range [1, 4096] */
+    int32_t reserved0;
+} amun_standard_options;
+AMUN_API amun_status amun_standard_options_init(amun_standard_options *opts, size_t size);
+
 /** Each: [out] attack, one reference, NULL on failure; [in] opts nullable (defaults), copied.
  *  Statuses: INVALID_ARGUMENT, UNSUPPORTED (option of a newer library), OUT_OF_MEMORY. @since 0.1
  */
@@ -102,8 +182,30 @@ AMUN_API amun_status amun_attack_create_pgd_l2(amun_attack **attack, amun_contex
                                                const amun_pgd_options *opts);
 AMUN_API amun_status amun_attack_create_search(amun_attack **attack, amun_context *ctx,
                                                const amun_search_options *opts);
+AMUN_API amun_status amun_attack_create_mim(amun_attack **attack, amun_context *ctx,
+                                            const amun_mim_options *opts);
+AMUN_API amun_status amun_attack_create_apgd(amun_attack **attack, amun_context *ctx,
+                                             const amun_apgd_options *opts);
+AMUN_API amun_status amun_attack_create_square(amun_attack **attack, amun_context *ctx,
+                                               const amun_square_options *opts);
+AMUN_API amun_status amun_attack_create_standard(amun_attack **attack, amun_context *ctx,
+                                                 const amun_standard_options *opts);
 AMUN_API amun_attack *amun_attack_ref(amun_attack *attack);
 AMUN_API void amun_attack_unref(amun_attack *attack);
+
+/** Where an attack keeps its images. Numbers of different modes belong in no table together.
+ *  NORMALISED: eps, step and clamp are meant in z = (x - mean) / std of the model's first node, a
+ *  normalise node (INVALID_ARGUMENT when the attack runs, if there is none); iterates are clamped
+ *  to 0 <= z <= 1, which replaces each pixel outside [mean, mean + std] before any step counts.
+ *  That is what the released CIFAR scripts of arXiv 2402.16017 and 2410.05136 do; it serves
+ *  comparison with their numbers only. */
+typedef int32_t amun_clamp;
+enum {
+    AMUN_CLAMP_PIXELS = 1,    /**< pixels in [0, 1] */
+    AMUN_CLAMP_NORMALISED = 2 /**< amun_pgd_options.legacy_normalised_clamp */
+};
+/** The mode of an attack; 0 for NULL. @since 0.1 */
+AMUN_API amun_clamp amun_attack_clamp(const amun_attack *attack);
 
 typedef int32_t amun_attack_outcome;
 enum {
@@ -116,6 +218,10 @@ enum {
 /** In amun_attack_record.flags. */
 #define AMUN_ATTACK_MARGIN_FALLBACK 1u /* the margin gradient was used at least once */
 #define AMUN_ATTACK_RETRIED 2u         /* found or lost in the search from a random start */
+#define AMUN_ATTACK_BY_APGD_CE 4u      /* standard: flipped by its first attack, */
+#define AMUN_ATTACK_BY_APGD_T 8u       /* by the second, */
+#define AMUN_ATTACK_BY_SQUARE 16u      /* by the third */
+#define AMUN_ATTACK_LEGACY_CLAMP 32u   /* AMUN_CLAMP_NORMALISED */
 
 /** One row of the per-sample table. Layout frozen for ever. */
 typedef struct amun_attack_record {

@@ -207,7 +207,7 @@ static amun_status attack_dataset(amun_advset *set, amun_attack *attack, const a
                           set->count, set->pixels);
     }
     amun__job job = {.ctx = ctx,
-                     .model = model,
+                     .victim = {&model, 1},
                      .count = set->count,
                      .pixels = set->pixels,
                      .classes = (size_t)set->classes,

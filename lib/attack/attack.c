@@ -1,132 +1,7 @@
-/* attack.c - the attack handle, its option structs, and attacks on a batch of the caller's. */
+/* attack.c - the attack handle, and attacks on a batch of the caller's. */
 #include <inttypes.h>
 
 #include "attack/attack_private.h"
-
-enum { MAX_BATCH = 4096 };
-#define MAX_SEED 18446744073709551615.0
-
-/* ---- options --------------------------------------------------------------------------------- */
-
-static const char *const norm_names[] = {"l2", "linf"};
-const char *const amun__attack_policy_names[4] = {"leave_out", "keep_in_df", "error", "retry"};
-
-#define TABLE(type, default_options, table_fields)                                                 \
-    {                                                                                              \
-        .name = #type, .size = sizeof(type), .defaults = &(default_options),                       \
-        .fields = (table_fields), .field_count = sizeof(table_fields) / sizeof(table_fields)[0],   \
-    }
-
-static const amun_fgsm_options fgsm_defaults = {
-    .struct_size = sizeof(amun_fgsm_options), .eps = 8.0 / 255.0, .batch = 128};
-static const amun__field fgsm_fields[] = {
-    AMUN__FIELD(amun_fgsm_options, eps, AMUN__FIELD_F64, 0, 1),
-    AMUN__FIELD(amun_fgsm_options, batch, AMUN__FIELD_I32, 1, MAX_BATCH),
-    AMUN__FIELD(amun_fgsm_options, reserved0, AMUN__FIELD_RESERVED, 0, 0),
-};
-static const amun__options_table fgsm_table = TABLE(amun_fgsm_options, fgsm_defaults, fgsm_fields);
-
-static const amun_ffgsm_options ffgsm_defaults = {.struct_size = sizeof(amun_ffgsm_options),
-                                                  .eps = 8.0 / 255.0,
-                                                  .step = 10.0 / 255.0,
-                                                  .batch = 128};
-static const amun__field ffgsm_fields[] = {
-    AMUN__FIELD(amun_ffgsm_options, eps, AMUN__FIELD_F64, 0, 1),
-    AMUN__FIELD(amun_ffgsm_options, step, AMUN__FIELD_F64, 0, 1),
-    AMUN__FIELD(amun_ffgsm_options, seed, AMUN__FIELD_U64, 0, MAX_SEED),
-    AMUN__FIELD(amun_ffgsm_options, batch, AMUN__FIELD_I32, 1, MAX_BATCH),
-    AMUN__FIELD(amun_ffgsm_options, reserved0, AMUN__FIELD_RESERVED, 0, 0),
-};
-static const amun__options_table ffgsm_table =
-    TABLE(amun_ffgsm_options, ffgsm_defaults, ffgsm_fields);
-
-static const amun_pgd_options pgd_linf_defaults = {.struct_size = sizeof(amun_pgd_options),
-                                                   .eps = 8.0 / 255.0,
-                                                   .step = 2.0 / 255.0,
-                                                   .steps = 10,
-                                                   .random_start = 1,
-                                                   .batch = 128};
-static const amun_pgd_options pgd_l2_defaults = {.struct_size = sizeof(amun_pgd_options),
-                                                 .eps = 1.0,
-                                                 .step = 0.2,
-                                                 .steps = 10,
-                                                 .random_start = 1,
-                                                 .batch = 128};
-static const amun__field pgd_fields[] = {
-    AMUN__FIELD(amun_pgd_options, eps, AMUN__FIELD_F64, 0, 1000),
-    AMUN__FIELD(amun_pgd_options, step, AMUN__FIELD_F64, 0, 1000),
-    AMUN__FIELD(amun_pgd_options, steps, AMUN__FIELD_I32, 1, 10000),
-    AMUN__FIELD(amun_pgd_options, random_start, AMUN__FIELD_I32, 0, 1),
-    AMUN__FIELD(amun_pgd_options, seed, AMUN__FIELD_U64, 0, MAX_SEED),
-    AMUN__FIELD(amun_pgd_options, batch, AMUN__FIELD_I32, 1, MAX_BATCH),
-    AMUN__FIELD(amun_pgd_options, reserved0, AMUN__FIELD_RESERVED, 0, 0),
-};
-static const amun__options_table pgd_linf_table =
-    TABLE(amun_pgd_options, pgd_linf_defaults, pgd_fields);
-static const amun__options_table pgd_l2_table =
-    TABLE(amun_pgd_options, pgd_l2_defaults, pgd_fields);
-
-static const amun_search_options search_defaults = {.struct_size = sizeof(amun_search_options),
-                                                    .norm = AMUN_NORM_L2,
-                                                    .steps = 50,
-                                                    .eps0 = 0.04,
-                                                    .growth = 2.0,
-                                                    .step_divisor = 10.0,
-                                                    .margin_fallback = 1,
-                                                    .on_failure = AMUN_FAILURE_LEAVE_OUT,
-                                                    .batch = 128};
-static const amun__field search_fields[] = {
-    AMUN__FIELD_ENUM(amun_search_options, norm, AMUN_NORM_L2, AMUN_NORM_LINF, norm_names),
-    AMUN__FIELD(amun_search_options, steps, AMUN__FIELD_I32, 1, 10000),
-    AMUN__FIELD(amun_search_options, eps0, AMUN__FIELD_F64, 0, 1000),
-    AMUN__FIELD(amun_search_options, growth, AMUN__FIELD_F64, 1, 100),
-    AMUN__FIELD(amun_search_options, step_divisor, AMUN__FIELD_F64, 1, 10000),
-    AMUN__FIELD(amun_search_options, eps_max, AMUN__FIELD_F64, 0, 100000),
-    AMUN__FIELD(amun_search_options, restart, AMUN__FIELD_I32, 0, 1),
-    AMUN__FIELD(amun_search_options, margin_fallback, AMUN__FIELD_I32, 0, 1),
-    AMUN__FIELD_ENUM(amun_search_options, on_failure, AMUN_FAILURE_LEAVE_OUT, AMUN_FAILURE_RETRY,
-                     amun__attack_policy_names),
-    AMUN__FIELD(amun_search_options, batch, AMUN__FIELD_I32, 1, MAX_BATCH),
-    AMUN__FIELD(amun_search_options, seed, AMUN__FIELD_U64, 0, MAX_SEED),
-};
-static const amun__options_table search_table =
-    TABLE(amun_search_options, search_defaults, search_fields);
-
-amun_status amun_fgsm_options_init(amun_fgsm_options *opts, size_t size)
-{
-    return amun__options_init(&fgsm_table, opts, size);
-}
-
-amun_status amun_ffgsm_options_init(amun_ffgsm_options *opts, size_t size)
-{
-    return amun__options_init(&ffgsm_table, opts, size);
-}
-
-amun_status amun_pgd_linf_options_init(amun_pgd_options *opts, size_t size)
-{
-    return amun__options_init(&pgd_linf_table, opts, size);
-}
-
-amun_status amun_pgd_l2_options_init(amun_pgd_options *opts, size_t size)
-{
-    return amun__options_init(&pgd_l2_table, opts, size);
-}
-
-amun_status amun_search_options_init(amun_search_options *opts, size_t size)
-{
-    return amun__options_init(&search_table, opts, size);
-}
-
-static const struct {
-    const char *name;
-    const amun__options_table *table;
-} kinds[] = {
-    [AMUN__ATTACK_FGSM] = {"fgsm", &fgsm_table},
-    [AMUN__ATTACK_FFGSM] = {"ffgsm", &ffgsm_table},
-    [AMUN__ATTACK_PGD_LINF] = {"pgd_linf", &pgd_linf_table},
-    [AMUN__ATTACK_PGD_L2] = {"pgd_l2", &pgd_l2_table},
-    [AMUN__ATTACK_SEARCH] = {"search", &search_table},
-};
 
 /* ---- handle ---------------------------------------------------------------------------------- */
 
@@ -142,7 +17,8 @@ static amun_status create(amun_attack **out, amun_context *ctx, amun__attack_kin
     amun_attack *attack = NULL;
     AMUN__CHECK(amun__object_create(&attack, ctx, AMUN__TAG_ATTACK, sizeof *attack, NULL));
     attack->kind = kind;
-    amun_status status = amun__options_read(kinds[kind].table, &attack->options, opts);
+    amun_status status = amun__options_read(amun__attack_table(kind), &attack->options, opts);
+    status = status == AMUN_OK ? amun__attack_check(attack) : status;
     if (status != AMUN_OK) {
         amun__object_unref(attack);
         return status;
@@ -175,35 +51,34 @@ amun_status amun_attack_create_pgd_l2(amun_attack **attack, amun_context *ctx,
     return create(attack, ctx, AMUN__ATTACK_PGD_L2, opts);
 }
 
-/* The bounds that a table of closed intervals cannot say. */
-static amun_status check_search(const amun_search_options *o)
-{
-    if (o->eps0 <= 0.0) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
-                          "amun_search_options.eps0: %g is not greater than 0", o->eps0);
-    }
-    if (o->growth <= 1.0) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
-                          "amun_search_options.growth: %g is not greater than 1", o->growth);
-    }
-    if (o->eps_max > 0.0 && o->eps_max < o->eps0) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
-                          "amun_search_options.eps_max: %g is below eps0 = %g", o->eps_max,
-                          o->eps0);
-    }
-    return AMUN_OK;
-}
-
 amun_status amun_attack_create_search(amun_attack **attack, amun_context *ctx,
                                       const amun_search_options *opts)
 {
-    AMUN__CHECK(create(attack, ctx, AMUN__ATTACK_SEARCH, opts));
-    amun_status status = check_search(&(*attack)->options.search);
-    if (status != AMUN_OK) {
-        amun__object_unref(*attack);
-        *attack = NULL;
-    }
-    return status;
+    return create(attack, ctx, AMUN__ATTACK_SEARCH, opts);
+}
+
+amun_status amun_attack_create_mim(amun_attack **attack, amun_context *ctx,
+                                   const amun_mim_options *opts)
+{
+    return create(attack, ctx, AMUN__ATTACK_MIM, opts);
+}
+
+amun_status amun_attack_create_apgd(amun_attack **attack, amun_context *ctx,
+                                    const amun_apgd_options *opts)
+{
+    return create(attack, ctx, AMUN__ATTACK_APGD, opts);
+}
+
+amun_status amun_attack_create_square(amun_attack **attack, amun_context *ctx,
+                                      const amun_square_options *opts)
+{
+    return create(attack, ctx, AMUN__ATTACK_SQUARE, opts);
+}
+
+amun_status amun_attack_create_standard(amun_attack **attack, amun_context *ctx,
+                                        const amun_standard_options *opts)
+{
+    return create(attack, ctx, AMUN__ATTACK_STANDARD, opts);
 }
 
 amun_attack *amun_attack_ref(amun_attack *attack)
@@ -216,6 +91,13 @@ void amun_attack_unref(amun_attack *attack)
     amun__object_unref(attack);
 }
 
+amun_clamp amun_attack_clamp(const amun_attack *attack)
+{
+    bool legacy = attack != NULL && attack->kind == AMUN__ATTACK_PGD_LINF &&
+                  attack->options.pgd.legacy_normalised_clamp;
+    return attack == NULL ? 0 : legacy ? AMUN_CLAMP_NORMALISED : AMUN_CLAMP_PIXELS;
+}
+
 amun_failure_policy amun__attack_policy(const amun_attack *attack)
 {
     return attack->kind == AMUN__ATTACK_SEARCH ? attack->options.search.on_failure
@@ -226,8 +108,8 @@ amun_status amun__attack_json(json_t **out, const amun_attack *attack)
 {
     json_t *options = NULL;
     *out = NULL;
-    AMUN__CHECK(amun__json_options(&options, kinds[attack->kind].table, &attack->options));
-    *out = json_pack("{s:s, s:o}", "attack", kinds[attack->kind].name, "options", options);
+    AMUN__CHECK(amun__json_options(&options, amun__attack_table(attack->kind), &attack->options));
+    *out = json_pack("{s:s, s:o}", "attack", amun__attack_name(attack->kind), "options", options);
     return *out != NULL ? AMUN_OK : amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "no memory for JSON");
 }
 
@@ -349,16 +231,13 @@ fail:
     return status;
 }
 
-amun_status amun_attack_run(amun_attack *attack, const amun_model *model,
-                            const amun_tensor_view *images, const amun_tensor_view *labels,
-                            const int64_t *ids, const amun_tensor_view *adversarial,
-                            amun_attack_record *records, const amun_call_options *call)
+amun_status amun__attack_run(amun_attack *attack, const amun__victim *victim,
+                             const amun_tensor_view *images, const amun_tensor_view *labels,
+                             const int64_t *ids, const amun_tensor_view *adversarial,
+                             amun_attack_record *records, const amun_call_options *call)
 {
-    amun__enter();
-    AMUN__CHECK(amun__object_check(attack, AMUN__TAG_ATTACK, "attack"));
-    AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
     int64_t shape[3];
-    AMUN__CHECK(amun_model_shape(model, shape));
+    AMUN__CHECK(amun_model_shape(victim->models[0], shape));
     AMUN__CHECK(check_images(images, shape));
     AMUN__CHECK(check_labels(labels, images->shape[0]));
     AMUN__CHECK(check_adversarial(adversarial, images, labels));
@@ -367,10 +246,10 @@ amun_status amun_attack_run(amun_attack *attack, const amun_model *model,
     views v = {images, adversarial};
     amun__job job = {
         .ctx = attack->object.ctx,
-        .model = model,
+        .victim = *victim,
         .count = (size_t)images->shape[0],
         .pixels = (size_t)(shape[0] * shape[1] * shape[2]),
-        .classes = (size_t)amun_model_classes(model),
+        .classes = (size_t)amun_model_classes(victim->models[0]),
         .ids = ids,
         .table_wanted = records != NULL,
         .progress = &progress,
@@ -379,4 +258,16 @@ amun_status amun_attack_run(amun_attack *attack, const amun_model *model,
         .user = &v,
     };
     return run_views(attack, &job, labels, records);
+}
+
+amun_status amun_attack_run(amun_attack *attack, const amun_model *model,
+                            const amun_tensor_view *images, const amun_tensor_view *labels,
+                            const int64_t *ids, const amun_tensor_view *adversarial,
+                            amun_attack_record *records, const amun_call_options *call)
+{
+    amun__enter();
+    AMUN__CHECK(amun__object_check(attack, AMUN__TAG_ATTACK, "attack"));
+    AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
+    const amun__victim victim = {&model, 1};
+    return amun__attack_run(attack, &victim, images, labels, ids, adversarial, records, call);
 }

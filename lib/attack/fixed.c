@@ -1,8 +1,9 @@
 /* fixed.c - attacks with a fixed radius and a fixed number of steps: FGSM, FFGSM, PGD in the Linf
- * and the L2 ball. One loop; the differences are in amun__fixed_plan.
+ * and the L2 ball, MI-FGSM. One loop; the differences are in amun__fixed_plan.
  *
  * FGSM: Goodfellow et al., arXiv 1412.6572. FFGSM: Wong et al., arXiv 2001.03994.
- * PGD: Madry et al., arXiv 1706.06083; L2 form and constants as in torchattacks. */
+ * PGD: Madry et al., arXiv 1706.06083; L2 form and constants as in torchattacks.
+ * MI-FGSM: Dong et al., arXiv 1710.06081, Algorithm 1. */
 #include "attack/attack_private.h"
 
 /* One batch of consecutive rows. */
@@ -11,6 +12,7 @@ typedef struct chunk {
     const amun__fixed_plan *what;
     amun__workspace space;
     amun_attack_record *results; /* [batch] */
+    float *velocity;             /* [batch][pixels], MI-FGSM only */
     size_t first, count;
 } chunk;
 
@@ -20,17 +22,23 @@ static void start_sample(chunk *c, size_t i)
     const float *x = c->space.clean + i * n;
     float *a = c->space.current + i * n;
     int64_t id = amun__job_id(c->job, c->first + i);
-    if (!c->what->random_start) {
+    const amun__fixed_plan *what = c->what;
+    if (!what->random_start) {
         memcpy(a, x, n * sizeof *a);
-    } else if (c->what->norm == AMUN_NORM_L2) {
-        amun__project_start_l2(a, x, c->what->eps, c->what->seed, id, n);
+    } else if (what->box != NULL) {
+        amun__project_start_legacy(a, x, what->eps, what->seed, id, what->box, n);
     } else {
-        amun__project_start_linf(a, x, c->what->eps, c->what->seed, id, n);
+        amun__project_start(what->norm, a, x, what->eps, what->seed, id, 0, n);
     }
-    c->results[i] = (amun_attack_record){.predicted = -1,
-                                         .adversarial = -1,
-                                         .outcome = AMUN_ATTACK_NOT_FLIPPED,
-                                         .eps = c->what->eps};
+    if (c->velocity != NULL) {
+        memset(c->velocity + i * n, 0, n * sizeof *a);
+    }
+    c->results[i] =
+        (amun_attack_record){.predicted = -1,
+                             .adversarial = -1,
+                             .outcome = AMUN_ATTACK_NOT_FLIPPED,
+                             .eps = c->what->eps,
+                             .flags = what->box != NULL ? AMUN_ATTACK_LEGACY_CLAMP : 0u};
 }
 
 /* Unused rows of the plan repeat the first sample; their results are ignored. */
@@ -75,7 +83,7 @@ static amun_status predict_clean(chunk *c)
 static void seed_sample(chunk *c, size_t i, bool first)
 {
     size_t classes = c->job->classes;
-    float *seed = c->space.seed + i * classes;
+    double *seed = c->space.seed + i * classes;
     if (i < c->count) {
         int32_t label = read_label(c, i);
         if (first && !c->what->random_start) {
@@ -86,8 +94,22 @@ static void seed_sample(chunk *c, size_t i, bool first)
         memset(seed, 0, classes * sizeof *seed);
         return;
     }
-    amun__project_seed_entropy(c->space.logits + i * classes, classes, c->job->labels[c->first + i],
-                               seed);
+    const amun__objective what = {.kind = AMUN__OBJECTIVE_CE, .log_probs = c->space.log_probs};
+    amun__objective_value(&what, c->space.logits + i * classes, classes,
+                          c->job->labels[c->first + i], seed);
+}
+
+/* velocity <- decay * velocity + g / |g|_1 (0 / 0 counts as 0). */
+static void accumulate(float *velocity, const float *g, double decay, size_t n)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        sum += fabs((double)g[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        double own = sum > 0.0 ? (double)g[i] / sum : 0.0;
+        velocity[i] = (float)(decay * (double)velocity[i] + own);
+    }
 }
 
 static void move_sample(chunk *c, size_t i)
@@ -106,7 +128,13 @@ static void move_sample(chunk *c, size_t i)
         result->outcome = AMUN_ATTACK_FAILED_GRADIENT;
         return;
     }
-    if (what->norm == AMUN_NORM_L2) {
+    if (c->velocity != NULL) {
+        accumulate(c->velocity + i * n, g, what->decay, n);
+        g = c->velocity + i * n;
+    }
+    if (what->box != NULL) {
+        amun__project_step_legacy(a, x, g, what->step, what->eps, what->box, n);
+    } else if (what->norm == AMUN_NORM_L2) {
         amun__project_step_l2(a, x, g, norm, what->step, what->eps, n);
     } else {
         amun__project_step_linf(a, x, g, what->step, what->eps, n);
@@ -176,8 +204,11 @@ amun_status amun__fixed_run(amun__job *job, const amun__fixed_plan *what)
     amun_status status = AMUN_OK;
     chunk c = {.job = job, .what = what};
     size_t capacity = amun__workspace_plan_size(job->count, what->batch);
-    AMUN__TRY(amun__workspace_open(&c.space, job, capacity));
+    AMUN__TRY(amun__workspace_open(&c.space, job, capacity, AMUN__MODE_ATTACK));
     AMUN__TRY(amun__alloc(job->ctx, &c.results, capacity, sizeof *c.results));
+    if (what->decay >= 0.0) {
+        AMUN__TRY(amun__calloc(job->ctx, &c.velocity, capacity * job->pixels, sizeof(float)));
+    }
     while (c.first < job->count) {
         size_t left = job->count - c.first;
         c.count = left < capacity ? left : capacity;
@@ -188,6 +219,7 @@ amun_status amun__fixed_run(amun__job *job, const amun__fixed_plan *what)
     }
 fail:
     amun__free(job->ctx, c.results);
+    amun__free(job->ctx, c.velocity);
     amun__workspace_close(&c.space);
     return status;
 }

@@ -83,12 +83,89 @@ fail:
     return status;
 }
 
+/* The first layer of all models, for PGD with legacy_normalised_clamp: it must be a normalisation,
+ * the same for all, whose unit box lies inside the pixels'. */
+static amun_status find_box(const amun__job *job, amun__box *box)
+{
+    int64_t channels, height, width, classes;
+    AMUN__CHECK(amun__model_input(job->victim.models[0], &channels, &height, &width, &classes));
+    box->plane = (size_t)(height * width);
+    for (size_t i = 0; i < job->victim.count; i++) {
+        const double *mean, *std;
+        if (!amun__model_normalise(job->victim.models[i], &mean, &std)) {
+            return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                              "model %zu does not begin with a normalise node, which"
+                              " legacy_normalised_clamp works behind",
+                              i);
+        }
+        box->mean = i == 0 ? mean : box->mean;
+        box->std = i == 0 ? std : box->std;
+        for (size_t c = 0; c < (size_t)channels; c++) {
+            if (mean[c] != box->mean[c] || std[c] != box->std[c]) {
+                return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                                  "model %zu normalises channel %zu by %g and %g, model 0 by %g"
+                                  " and %g: legacy_normalised_clamp needs one for all",
+                                  i, c, mean[c], std[c], box->mean[c], box->std[c]);
+            }
+            if (mean[c] < 0.0 || mean[c] + std[c] > 1.0) {
+                return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                                  "channel %zu has mean %g and std %g: images normalised to"
+                                  " [0, 1] would leave the pixels [0, 1]",
+                                  c, mean[c], std[c]);
+            }
+        }
+    }
+    return AMUN_OK;
+}
+
+static amun_status run_pgd(amun__job *job, const amun_attack *attack)
+{
+    const amun_pgd_options *o = &attack->options.pgd;
+    amun__box box;
+    amun__fixed_plan what = {.norm = attack->kind == AMUN__ATTACK_PGD_L2 ? AMUN_NORM_L2
+                                                                         : AMUN_NORM_LINF,
+                             .eps = o->eps,
+                             .step = o->step,
+                             .decay = -1.0,
+                             .steps = o->steps,
+                             .random_start = o->random_start,
+                             .seed = o->seed,
+                             .batch = (size_t)o->batch};
+    if (o->legacy_normalised_clamp) {
+        AMUN__CHECK(find_box(job, &box));
+        what.box = &box;
+    }
+    return amun__fixed_run(job, &what);
+}
+
+static amun_status run_mim(amun__job *job, const amun_mim_options *o)
+{
+    const amun__fixed_plan what = {.norm = AMUN_NORM_LINF,
+                                   .eps = o->eps,
+                                   .step = o->step,
+                                   .decay = o->decay,
+                                   .steps = o->steps,
+                                   .batch = (size_t)o->batch};
+    return amun__fixed_run(job, &what);
+}
+
 static amun_status dispatch(amun__job *job, const amun_attack *attack)
 {
-    amun__fixed_plan what = {.norm = AMUN_NORM_LINF, .steps = 1};
+    amun__fixed_plan what = {.norm = AMUN_NORM_LINF, .decay = -1.0, .steps = 1};
     switch (attack->kind) {
     case AMUN__ATTACK_SEARCH:
         return amun__search_run(job, &attack->options.search);
+    case AMUN__ATTACK_APGD:
+        return amun__apgd_run(job, &attack->options.apgd);
+    case AMUN__ATTACK_SQUARE:
+        return amun__square_run(job, &attack->options.square);
+    case AMUN__ATTACK_STANDARD:
+        return amun__standard_run(job, &attack->options.standard);
+    case AMUN__ATTACK_MIM:
+        return run_mim(job, &attack->options.mim);
+    case AMUN__ATTACK_PGD_L2:
+    case AMUN__ATTACK_PGD_LINF:
+        return run_pgd(job, attack);
     case AMUN__ATTACK_FGSM:
         what.eps = what.step = attack->options.fgsm.eps;
         what.batch = (size_t)attack->options.fgsm.batch;
@@ -99,16 +176,6 @@ static amun_status dispatch(amun__job *job, const amun_attack *attack)
         what.seed = attack->options.ffgsm.seed;
         what.random_start = 1;
         what.batch = (size_t)attack->options.ffgsm.batch;
-        break;
-    case AMUN__ATTACK_PGD_L2:
-    case AMUN__ATTACK_PGD_LINF:
-        what.norm = attack->kind == AMUN__ATTACK_PGD_L2 ? AMUN_NORM_L2 : AMUN_NORM_LINF;
-        what.eps = attack->options.pgd.eps;
-        what.step = attack->options.pgd.step;
-        what.steps = attack->options.pgd.steps;
-        what.random_start = attack->options.pgd.random_start;
-        what.seed = attack->options.pgd.seed;
-        what.batch = (size_t)attack->options.pgd.batch;
         break;
     }
     return amun__fixed_run(job, &what);
@@ -137,14 +204,14 @@ amun_status amun__job_run(amun__job *job, const amun_attack *attack)
 {
     AMUN__CHECK(check_labels(job));
     AMUN__CHECK(check_pixels(job));
-    AMUN__CHECK(amun__model_begin_read(job->model));
+    AMUN__CHECK(amun__victim_begin_read(&job->victim));
     amun__threads threads;
-    amun_status status = amun__threads_begin(amun__model_context(job->model), &threads);
+    amun_status status = amun__threads_begin(amun__model_context(job->victim.models[0]), &threads);
     if (status == AMUN_OK) {
         status = dispatch(job, attack);
         amun__threads_end(&threads);
     }
-    amun__model_end_read(job->model);
+    amun__victim_end_read(&job->victim);
     return status == AMUN_OK ? report_failures(job, attack) : status;
 }
 
@@ -159,12 +226,14 @@ size_t amun__workspace_plan_size(size_t need, size_t limit)
     return size < limit ? size : limit;
 }
 
-amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, size_t capacity)
+amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, size_t capacity,
+                                 amun__mode mode)
 {
     amun_status status = AMUN_OK;
     size_t pixels, classes;
     memset(space, 0, sizeof *space);
     space->job = job;
+    space->log_probs = job->victim.count > 1;
     if (!amun__mul_size(&pixels, capacity, job->pixels) ||
         !amun__mul_size(&classes, capacity, job->classes)) {
         AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "a batch of %zu images of %zu values is too large",
@@ -172,37 +241,32 @@ amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, s
     }
     AMUN__TRY(amun__calloc(job->ctx, &space->clean, pixels, sizeof(float)));
     AMUN__TRY(amun__calloc(job->ctx, &space->current, pixels, sizeof(float)));
-    AMUN__TRY(amun__calloc(job->ctx, &space->diff, pixels, sizeof(float)));
+    if (mode == AMUN__MODE_ATTACK) {
+        AMUN__TRY(amun__calloc(job->ctx, &space->diff, pixels, sizeof(float)));
+    }
     AMUN__TRY(amun__calloc(job->ctx, &space->logits, classes, sizeof(float)));
-    AMUN__TRY(amun__calloc(job->ctx, &space->seed, classes, sizeof(float)));
-    AMUN__TRY(amun__workspace_resize(space, capacity));
+    AMUN__TRY(amun__calloc(job->ctx, &space->seed, classes, sizeof(double)));
+    AMUN__TRY(amun__probe_open(&space->probe, job->ctx, &job->victim, capacity, mode));
+    space->batch = capacity;
 fail:
     return status; /* close() cleans up */
 }
 
 amun_status amun__workspace_resize(amun__workspace *space, size_t batch)
 {
-    if (space->plan != NULL && space->batch == batch) {
-        return AMUN_OK;
-    }
-    if (space->plan != NULL) {
-        amun__model_release(space->job->model, space->plan);
-        space->plan = NULL;
-    }
-    AMUN__CHECK(
-        amun__model_lease(space->job->model, (int64_t)batch, AMUN__MODE_ATTACK, &space->plan));
+    AMUN__CHECK(amun__probe_resize(&space->probe, batch));
     space->batch = batch;
     return AMUN_OK;
 }
 
 amun_status amun__workspace_forward(amun__workspace *space, const float *images)
 {
-    return amun__plan_forward(space->plan, images, space->logits);
+    return amun__probe_forward(&space->probe, images, space->logits);
 }
 
 amun_status amun__workspace_backward(amun__workspace *space)
 {
-    return amun__plan_backward(space->plan, space->seed, space->diff, NULL);
+    return amun__probe_backward(&space->probe, space->seed, space->diff);
 }
 
 void amun__workspace_close(amun__workspace *space)
@@ -210,10 +274,8 @@ void amun__workspace_close(amun__workspace *space)
     if (space->job == NULL) {
         return;
     }
-    if (space->plan != NULL) {
-        amun__model_release(space->job->model, space->plan);
-    }
     amun_context *ctx = space->job->ctx;
+    amun__probe_close(&space->probe);
     amun__free(ctx, space->clean);
     amun__free(ctx, space->current);
     amun__free(ctx, space->diff);

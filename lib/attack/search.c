@@ -73,11 +73,7 @@ static void retry(search *s, size_t i)
     float *a = s->space.current + i * n;
     const float *x = s->space.clean + i * n;
     int64_t id = amun__job_id(s->job, t->row);
-    if (o->norm == AMUN_NORM_L2) {
-        amun__project_start_l2(a, x, o->eps0, o->seed, id, n);
-    } else {
-        amun__project_start_linf(a, x, o->eps0, o->seed, id, n);
-    }
+    amun__project_start(o->norm, a, x, o->eps0, o->seed, id, 0, n);
     t->result.flags |= AMUN_ATTACK_RETRIED;
     begin_radius(s, t);
 }
@@ -173,7 +169,7 @@ static void judge(search *s, size_t i)
     slot *t = &s->slots[i];
     size_t classes = s->job->classes;
     const float *logits = s->space.logits + i * classes;
-    float *seed = s->space.seed + i * classes;
+    double *seed = s->space.seed + i * classes;
     t->wants_gradient = 0;
     if (t->active) {
         int32_t label = amun__loss_argmax(logits, classes);
@@ -196,10 +192,11 @@ static void judge(search *s, size_t i)
     if (t->done || !t->wants_gradient) {
         t->wants_gradient = 0;
         memset(seed, 0, classes * sizeof *seed);
-    } else if (t->margin) {
-        amun__project_seed_margin(logits, classes, t->label, seed);
     } else {
-        amun__project_seed_entropy(logits, classes, t->label, seed);
+        const amun__objective what = {.kind =
+                                          t->margin ? AMUN__OBJECTIVE_MARGIN : AMUN__OBJECTIVE_CE,
+                                      .log_probs = s->space.log_probs};
+        amun__objective_value(&what, logits, classes, t->label, seed);
     }
 }
 
@@ -282,7 +279,7 @@ amun_status amun__search_run(amun__job *job, const amun_search_options *options)
     double whole = options->norm == AMUN_NORM_L2 ? sqrt((double)job->pixels) : 1.0;
     s.cap = options->eps_max > 0.0 ? options->eps_max : whole;
     size_t batch = amun__workspace_plan_size(job->count, (size_t)options->batch);
-    AMUN__TRY(amun__workspace_open(&s.space, job, batch));
+    AMUN__TRY(amun__workspace_open(&s.space, job, batch, AMUN__MODE_ATTACK));
     AMUN__TRY(amun__calloc(job->ctx, &s.slots, batch, sizeof *s.slots));
     AMUN__TRY(begin(&s));
     while (s.active > 0) {

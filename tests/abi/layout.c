@@ -78,7 +78,7 @@ FIELD(amun_conv2d_options, dilation_h, 64, 8);
 FIELD(amun_conv2d_options, dilation_w, 72, 8);
 FIELD(amun_conv2d_options, groups, 80, 8);
 FIELD(amun_conv2d_options, bias, 88, 4);
-FIELD(amun_conv2d_options, reserved0, 92, 4);
+FIELD(amun_conv2d_options, padding, 92, 4);
 
 SIZE(amun_pool_options, 56);
 FIELD(amun_pool_options, struct_size, 0, 8);
@@ -151,7 +151,7 @@ FIELD(amun_pgd_options, steps, 24, 4);
 FIELD(amun_pgd_options, random_start, 28, 4);
 FIELD(amun_pgd_options, seed, 32, 8);
 FIELD(amun_pgd_options, batch, 40, 4);
-FIELD(amun_pgd_options, reserved0, 44, 4);
+FIELD(amun_pgd_options, legacy_normalised_clamp, 44, 4);
 
 SIZE(amun_search_options, 72);
 FIELD(amun_search_options, struct_size, 0, 8);
@@ -167,6 +167,50 @@ FIELD(amun_search_options, on_failure, 56, 4);
 FIELD(amun_search_options, batch, 60, 4);
 FIELD(amun_search_options, seed, 64, 8);
 
+SIZE(amun_mim_options, 40);
+FIELD(amun_mim_options, struct_size, 0, 8);
+FIELD(amun_mim_options, eps, 8, 8);
+FIELD(amun_mim_options, step, 16, 8);
+FIELD(amun_mim_options, decay, 24, 8);
+FIELD(amun_mim_options, steps, 32, 4);
+FIELD(amun_mim_options, batch, 36, 4);
+
+SIZE(amun_apgd_options, 72);
+FIELD(amun_apgd_options, struct_size, 0, 8);
+FIELD(amun_apgd_options, norm, 8, 4);
+FIELD(amun_apgd_options, loss, 12, 4);
+FIELD(amun_apgd_options, eps, 16, 8);
+FIELD(amun_apgd_options, rho, 24, 8);
+FIELD(amun_apgd_options, momentum, 32, 8);
+FIELD(amun_apgd_options, steps, 40, 4);
+FIELD(amun_apgd_options, restarts, 44, 4);
+FIELD(amun_apgd_options, targets, 48, 4);
+FIELD(amun_apgd_options, random_start, 52, 4);
+FIELD(amun_apgd_options, seed, 56, 8);
+FIELD(amun_apgd_options, stop_at_flip, 64, 4);
+FIELD(amun_apgd_options, batch, 68, 4);
+
+SIZE(amun_square_options, 48);
+FIELD(amun_square_options, struct_size, 0, 8);
+FIELD(amun_square_options, norm, 8, 4);
+FIELD(amun_square_options, queries, 12, 4);
+FIELD(amun_square_options, eps, 16, 8);
+FIELD(amun_square_options, p_init, 24, 8);
+FIELD(amun_square_options, seed, 32, 8);
+FIELD(amun_square_options, batch, 40, 4);
+FIELD(amun_square_options, reserved0, 44, 4);
+
+SIZE(amun_standard_options, 48);
+FIELD(amun_standard_options, struct_size, 0, 8);
+FIELD(amun_standard_options, norm, 8, 4);
+FIELD(amun_standard_options, steps, 12, 4);
+FIELD(amun_standard_options, eps, 16, 8);
+FIELD(amun_standard_options, targets, 24, 4);
+FIELD(amun_standard_options, queries, 28, 4);
+FIELD(amun_standard_options, seed, 32, 8);
+FIELD(amun_standard_options, batch, 40, 4);
+FIELD(amun_standard_options, reserved0, 44, 4);
+
 SIZE(amun_attack_record, 64);
 FIELD(amun_attack_record, index, 0, 8);
 FIELD(amun_attack_record, label, 8, 4);
@@ -179,6 +223,20 @@ FIELD(amun_attack_record, linf, 40, 8);
 FIELD(amun_attack_record, updates, 48, 4);
 FIELD(amun_attack_record, flags, 52, 4);
 FIELD(amun_attack_record, input_hash, 56, 8);
+
+/* ---- ensemble.h ---------------------------------------------------------------------------- */
+
+SIZE(amun_transfer_result, 72);
+FIELD(amun_transfer_result, struct_size, 0, 8);
+FIELD(amun_transfer_result, transfer, 8, 8);
+FIELD(amun_transfer_result, success, 16, 8);
+FIELD(amun_transfer_result, robust, 24, 8);
+FIELD(amun_transfer_result, samples, 32, 8);
+FIELD(amun_transfer_result, terms, 40, 8);
+FIELD(amun_transfer_result, failed, 48, 8);
+FIELD(amun_transfer_result, target_right, 56, 8);
+FIELD(amun_transfer_result, clamp, 64, 4);
+FIELD(amun_transfer_result, reserved0, 68, 4);
 
 /* ---- unlearn.h ----------------------------------------------------------------------------- */
 
@@ -286,6 +344,15 @@ VALUE(AMUN_ATTACK_FAILED_GRADIENT, 4);
 VALUE(AMUN_ATTACK_FAILED_NUMERIC, 5);
 VALUE(AMUN_ATTACK_MARGIN_FALLBACK, 1u);
 VALUE(AMUN_ATTACK_RETRIED, 2u);
+VALUE(AMUN_ATTACK_BY_APGD_CE, 4u);
+VALUE(AMUN_ATTACK_BY_APGD_T, 8u);
+VALUE(AMUN_ATTACK_BY_SQUARE, 16u);
+VALUE(AMUN_ATTACK_LEGACY_CLAMP, 32u);
+VALUE(AMUN_ATTACK_LOSS_CE, 1);
+VALUE(AMUN_ATTACK_LOSS_DLR, 2);
+VALUE(AMUN_ATTACK_LOSS_DLR_TARGETED, 3);
+VALUE(AMUN_CLAMP_PIXELS, 1);
+VALUE(AMUN_CLAMP_NORMALISED, 2);
 VALUE(AMUN_UNLEARN_RETRAIN, 1);
 VALUE(AMUN_UNLEARN_AMUN, 2);
 VALUE(AMUN_UNLEARN_AMUN_ADVONLY, 3);

@@ -172,6 +172,10 @@ ATTACK_USE(fgsm)
 ATTACK_USE(ffgsm)
 ATTACK_USE(pgd_linf)
 ATTACK_USE(pgd_l2)
+ATTACK_USE(mim)
+ATTACK_USE(apgd)
+ATTACK_USE(square)
+ATTACK_USE(standard)
 ATTACK_USE(search)
 
 static amun_status init_unlearn(void *o, size_t n)
@@ -282,7 +286,7 @@ static const range conv_ranges[] = {R(conv2d, channels, I64, 1, 65536),
                                     R_SLOW(conv2d, dilation_w, I64, 1, 64),
                                     R_SLOW(conv2d, groups, I64, 1, 65536),
                                     R(conv2d, bias, I32, 0, 1),
-                                    R_ZERO(conv2d, reserved0),
+                                    R(conv2d, padding, I32, 0, 4),
                                     END};
 static const range pool_ranges[] = {R_SLOW(pool, kernel_h, I64, 1, 1024),
                                     R_SLOW(pool, kernel_w, I64, 1, 1024),
@@ -314,13 +318,34 @@ static const range fgsm_ranges[] = {R(fgsm, eps, F64, 0, 1), R(fgsm, batch, I32,
                                     R_ZERO(fgsm, reserved0), END};
 static const range ffgsm_ranges[] = {R(ffgsm, eps, F64, 0, 1), R(ffgsm, step, F64, 0, 1),
                                      R(ffgsm, batch, I32, 1, 4096), R_ZERO(ffgsm, reserved0), END};
-static const range pgd_ranges[] = {R(pgd, eps, F64, 0, 1000),
-                                   R(pgd, step, F64, 0, 1000),
-                                   R(pgd, steps, I32, 1, 10000),
-                                   R(pgd, random_start, I32, 0, 1),
-                                   R(pgd, batch, I32, 1, 4096),
-                                   R_ZERO(pgd, reserved0),
-                                   END};
+#define PGD_RANGES                                                                                 \
+    R(pgd, eps, F64, 0, 1000), R(pgd, step, F64, 0, 1000), R(pgd, steps, I32, 1, 10000),           \
+        R(pgd, random_start, I32, 0, 1), R(pgd, batch, I32, 1, 4096)
+static const range pgd_linf_ranges[] = {PGD_RANGES, R(pgd, legacy_normalised_clamp, I32, 0, 1),
+                                        END};
+static const range pgd_l2_ranges[] = {PGD_RANGES, R(pgd, legacy_normalised_clamp, I32, 0, 0), END};
+static const range mim_ranges[] = {R(mim, eps, F64, 0, 1000),   R(mim, step, F64, 0, 1000),
+                                   R(mim, decay, F64, 0, 10),   R(mim, steps, I32, 1, 10000),
+                                   R(mim, batch, I32, 1, 4096), END};
+static const range apgd_ranges[] = {
+    R(apgd, norm, I32, 1, 2),         R(apgd, loss, I32, 1, 3),
+    R(apgd, eps, F64, 0, 1000),       R(apgd, rho, F64, 0, 1),
+    R(apgd, momentum, F64, 0, 1),     R(apgd, steps, I32, 1, 10000),
+    R(apgd, restarts, I32, 1, 100),   R(apgd, targets, I32, 1, 100),
+    R(apgd, random_start, I32, 0, 1), R(apgd, stop_at_flip, I32, 0, 1),
+    R(apgd, batch, I32, 1, 4096),     END};
+static const range square_ranges[] = {R(square, norm, I32, 1, 2),
+                                      R(square, queries, I32, 1, 1000000),
+                                      R(square, eps, F64, 0, 1000),
+                                      R_OPEN(square, p_init, 0, 1, true, false),
+                                      R(square, batch, I32, 1, 4096),
+                                      R_ZERO(square, reserved0),
+                                      END};
+static const range standard_ranges[] = {
+    R(standard, norm, I32, 1, 2),          R(standard, steps, I32, 1, 10000),
+    R(standard, eps, F64, 0, 1000),        R(standard, targets, I32, 1, 100),
+    R(standard, queries, I32, 1, 1000000), R(standard, batch, I32, 1, 4096),
+    R_ZERO(standard, reserved0),           END};
 static const range search_ranges[] = {R(search, norm, I32, 1, 2),
                                       R(search, steps, I32, 1, 10000),
                                       R_OPEN(search, eps0, 0, 1000, true, false),
@@ -368,8 +393,13 @@ static const struct {
      train_ranges},
     {"amun_fgsm_options", sizeof(amun_fgsm_options), init_fgsm, use_fgsm, fgsm_ranges},
     {"amun_ffgsm_options", sizeof(amun_ffgsm_options), init_ffgsm, use_ffgsm, ffgsm_ranges},
-    {"amun_pgd_options", sizeof(amun_pgd_options), init_pgd_linf, use_pgd_linf, pgd_ranges},
-    {"amun_pgd_options", sizeof(amun_pgd_options), init_pgd_l2, use_pgd_l2, pgd_ranges},
+    {"amun_pgd_options", sizeof(amun_pgd_options), init_pgd_linf, use_pgd_linf, pgd_linf_ranges},
+    {"amun_pgd_options", sizeof(amun_pgd_options), init_pgd_l2, use_pgd_l2, pgd_l2_ranges},
+    {"amun_mim_options", sizeof(amun_mim_options), init_mim, use_mim, mim_ranges},
+    {"amun_apgd_options", sizeof(amun_apgd_options), init_apgd, use_apgd, apgd_ranges},
+    {"amun_square_options", sizeof(amun_square_options), init_square, use_square, square_ranges},
+    {"amun_standard_options", sizeof(amun_standard_options), init_standard, use_standard,
+     standard_ranges},
     {"amun_search_options", sizeof(amun_search_options), init_search, use_search, search_ranges},
     {"amun_unlearn_options", sizeof(amun_unlearn_options), init_unlearn, use_unlearn,
      unlearn_ranges},

@@ -452,7 +452,7 @@ START_TEST(test_wrong_fields)
     REFUSED("l2", 9, double, r[9].l2 * 1.00003, "record 9 ");
     REFUSED("linf", 9, double, r[9].linf + 0.01, "record 9 ");
     REFUSED("updates", 10, int32_t, -1, "record 10 ");
-    REFUSED("flags", 10, int32_t, 4, "record 10 ");
+    REFUSED("flags", 10, int32_t, 64, "record 10 ");
     REFUSED("input_hash", 11, uint64_t, r[11].input_hash + 1, "record 11 ");
     REFUSED("row", 12, int64_t, 11, "record 12 ");
     REFUSED("images", 13 * DIGIT_PIXELS, float, 1.5f, "record 13 ");

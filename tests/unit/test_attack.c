@@ -586,9 +586,9 @@ START_TEST(test_bad_options)
     pgd.eps = NAN;
     ck_fails(amun_attack_create_pgd_l2(&attack, ctx, &pgd), AMUN_ERROR_INVALID_ARGUMENT, "eps");
     ck_ok(amun_pgd_l2_options_init(&pgd, sizeof pgd));
-    pgd.reserved0 = 1;
+    pgd.legacy_normalised_clamp = 2;
     ck_fails(amun_attack_create_pgd_linf(&attack, ctx, &pgd), AMUN_ERROR_INVALID_ARGUMENT,
-             "reserved0");
+             "legacy_normalised_clamp");
     ck_fails(amun_attack_create_fgsm(NULL, ctx, NULL), AMUN_ERROR_INVALID_ARGUMENT, "attack");
     ck_fails(amun_attack_create_fgsm(&attack, NULL, NULL), AMUN_ERROR_INVALID_ARGUMENT, "ctx");
     ck_ok(amun_attack_create_ffgsm(&attack, ctx, NULL));

@@ -167,7 +167,14 @@ class Forgetting(unittest.TestCase):
         for attack, key, bound in [(amun.Attack.fgsm(eps=0.1), "linf", 0.1),
                                    (amun.Attack.ffgsm(eps=0.1, seed=3), "linf", 0.1),
                                    (amun.Attack.pgd_linf(eps=0.1, steps=3), "linf", 0.1),
-                                   (amun.Attack.pgd_l2(eps=0.4, steps=3), "l2", 0.4)]:
+                                   (amun.Attack.pgd_l2(eps=0.4, steps=3), "l2", 0.4),
+                                   (amun.Attack.mim(eps=0.1, steps=3), "linf", 0.1),
+                                   (amun.Attack.apgd(eps=0.1, steps=3), "linf", 0.1),
+                                   (amun.Attack.apgd(eps=0.4, steps=3, norm="l2", loss="dlr"),
+                                    "l2", 0.4),
+                                   (amun.Attack.square(eps=0.1, queries=5), "linf", 0.1),
+                                   (amun.Attack.standard(eps=0.1, steps=2, targets=1, queries=4),
+                                    "linf", 0.1)]:
             out = np.empty_like(self.images)
             adversarial, records = attack.run(self.model, self.images, self.labels, out=out)
             self.assertIs(adversarial, out)
@@ -180,6 +187,14 @@ class Forgetting(unittest.TestCase):
                                           self.model.predict(adversarial).argmax(1))
             np.testing.assert_array_equal(records["label"], self.labels)
             np.testing.assert_array_equal(records["index"], np.arange(120))
+
+    def test_clamp_modes(self):
+        self.assertEqual(amun.Attack.apgd().clamp, amun.Clamp.PIXELS)
+        legacy = amun.Attack.pgd_linf(legacy_normalised_clamp=1)
+        self.assertEqual(legacy.clamp, amun.Clamp.NORMALISED)
+        with self.assertRaises(amun.InvalidArgumentError) as caught:
+            legacy.run(self.model, self.images, self.labels)
+        self.assertIn("normalise", str(caught.exception))
 
     def test_bad_pixels_are_named(self):
         images = self.images[:3].copy()

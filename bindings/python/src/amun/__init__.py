@@ -9,16 +9,17 @@ Option structs of the library are classes (TrainOptions, ...), and functions tak
 keyword arguments. What is not passed keeps the library's default.
 """
 from . import _attack, _audit, _base, _data, _nets
-from ._attack import (Attack, AdvSet, FfgsmOptions, FgsmOptions, PgdL2Options, PgdLinfOptions,
-                      SearchOptions)
+from ._attack import (ApgdOptions, Attack, AdvSet, FfgsmOptions, FgsmOptions, MimOptions,
+                      PgdL2Options, PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)
 from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, rmia_inclusion,
                      rmia_scores, signal, svc_features, svc_mis, tpr_at_fpr, unlearn,
                      unlearn_train_options)
-from ._base import (AmunError, AttackOutcome, BackendError, BusyError, CancelledError, Context,
+from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BusyError,
+                    CancelledError, Clamp, Context,
                     ContextOptions, Dtype, FailurePolicy, FormatError, InternalError,
                     InvalidArgumentError, IoError, LogLevel, Mode, Norm, NotFoundError,
-                    NumericError, OutOfMemoryError, Progress, RmiaMode, RmiaPopulation, Schedule,
-                    ShapeError, Signal, StateError, UnlearnMethod, UnsupportedError,
+                    NumericError, OutOfMemoryError, Padding, Progress, RmiaMode, RmiaPopulation,
+                    Schedule, ShapeError, Signal, StateError, UnlearnMethod, UnsupportedError,
                     default_context)
 from ._data import Dataset, forget_indices, npy_write
 from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolOptions,
@@ -32,6 +33,10 @@ RECORD = _attack.RECORD  # NumPy type of the rows that attacks return
 
 MARGIN_FALLBACK = _base.lib.AMUN_ATTACK_MARGIN_FALLBACK
 RETRIED = _base.lib.AMUN_ATTACK_RETRIED
+BY_APGD_CE = _base.lib.AMUN_ATTACK_BY_APGD_CE
+BY_APGD_T = _base.lib.AMUN_ATTACK_BY_APGD_T
+BY_SQUARE = _base.lib.AMUN_ATTACK_BY_SQUARE
+LEGACY_CLAMP = _base.lib.AMUN_ATTACK_LEGACY_CLAMP
 
 __version__ = _base.text(_base.lib.amun_version_string())
 

@@ -1,7 +1,7 @@
 """Attacks and adversarial sets."""
 import numpy as np
 
-from ._base import (Call, Handle, View, check, default_context, ffi, indices_of, lib,
+from ._base import (Call, Clamp, Handle, View, check, default_context, ffi, indices_of, lib,
                     options_class, path_bytes, pointer, vector)
 
 FgsmOptions = options_class("FgsmOptions", "amun_fgsm_options")
@@ -9,6 +9,10 @@ FfgsmOptions = options_class("FfgsmOptions", "amun_ffgsm_options")
 PgdLinfOptions = options_class("PgdLinfOptions", "amun_pgd_options", "amun_pgd_linf_options_init")
 PgdL2Options = options_class("PgdL2Options", "amun_pgd_options", "amun_pgd_l2_options_init")
 SearchOptions = options_class("SearchOptions", "amun_search_options")
+MimOptions = options_class("MimOptions", "amun_mim_options")
+ApgdOptions = options_class("ApgdOptions", "amun_apgd_options")
+SquareOptions = options_class("SquareOptions", "amun_square_options")
+StandardOptions = options_class("StandardOptions", "amun_standard_options")
 
 
 def _record_dtype():
@@ -30,7 +34,8 @@ class Attack(Handle):
     _c_name = "amun_attack"
 
     def __init__(self):
-        raise TypeError("use Attack.fgsm, ffgsm, pgd_linf, pgd_l2 or search")
+        raise TypeError("use Attack.fgsm, ffgsm, pgd_linf, pgd_l2, mim, apgd, square, standard or "
+                        "search")
 
     @classmethod
     def _create(cls, function, options, context):
@@ -57,6 +62,28 @@ class Attack(Handle):
     def search(cls, context=None, **options):
         """The nearest adversarial example by growing radii: what AMUN forgets with."""
         return cls._create(lib.amun_attack_create_search, SearchOptions(**options), context)
+
+    @classmethod
+    def mim(cls, context=None, **options):
+        return cls._create(lib.amun_attack_create_mim, MimOptions(**options), context)
+
+    @classmethod
+    def apgd(cls, context=None, **options):
+        return cls._create(lib.amun_attack_create_apgd, ApgdOptions(**options), context)
+
+    @classmethod
+    def square(cls, context=None, **options):
+        return cls._create(lib.amun_attack_create_square, SquareOptions(**options), context)
+
+    @classmethod
+    def standard(cls, context=None, **options):
+        """The worst case of APGD on two losses and Square."""
+        return cls._create(lib.amun_attack_create_standard, StandardOptions(**options), context)
+
+    @property
+    def clamp(self):
+        """Clamp.PIXELS, or Clamp.NORMALISED with legacy_normalised_clamp."""
+        return Clamp(lib.amun_attack_clamp(self._c))
 
     def run(self, model, images, labels, ids=None, out=None, progress=None):
         """(adversarial images, records) of images [n, C, H, W] with true labels [n]. `records` is

@@ -10,6 +10,10 @@ CDEF = """
 #define AMUN_VIEW_READONLY 1
 #define AMUN_ATTACK_MARGIN_FALLBACK 1
 #define AMUN_ATTACK_RETRIED 2
+#define AMUN_ATTACK_BY_APGD_CE 4
+#define AMUN_ATTACK_BY_APGD_T 8
+#define AMUN_ATTACK_BY_SQUARE 16
+#define AMUN_ATTACK_LEGACY_CLAMP 32
 
 /* base.h */
 typedef int32_t amun_status;
@@ -137,6 +141,13 @@ amun_status amun_npy_write(amun_context *ctx, const char *path, const amun_tenso
 /* model.h */
 typedef struct amun_graph amun_graph;
 typedef int32_t amun_node;
+typedef int32_t amun_padding;
+enum {
+    AMUN_PADDING_ZERO = 1,
+    AMUN_PADDING_CIRCULAR = 2,
+    AMUN_PADDING_REFLECT = 3,
+    AMUN_PADDING_REPLICATE = 4,
+};
 typedef struct amun_conv2d_options {
     size_t struct_size;
     int64_t channels;
@@ -146,7 +157,7 @@ typedef struct amun_conv2d_options {
     int64_t dilation_h, dilation_w;
     int64_t groups;
     int32_t bias;
-    int32_t reserved0;
+    amun_padding padding;
 } amun_conv2d_options;
 amun_status amun_conv2d_options_init(amun_conv2d_options *opts, size_t size);
 typedef struct amun_pool_options {
@@ -231,10 +242,19 @@ typedef struct amun_pgd_options {
     int32_t random_start;
     uint64_t seed;
     int32_t batch;
-    int32_t reserved0;
+    int32_t legacy_normalised_clamp;
 } amun_pgd_options;
 amun_status amun_pgd_linf_options_init(amun_pgd_options *opts, size_t size);
 amun_status amun_pgd_l2_options_init(amun_pgd_options *opts, size_t size);
+typedef struct amun_mim_options {
+    size_t struct_size;
+    double eps;
+    double step;
+    double decay;
+    int32_t steps;
+    int32_t batch;
+} amun_mim_options;
+amun_status amun_mim_options_init(amun_mim_options *opts, size_t size);
 typedef int32_t amun_norm;
 enum {
     AMUN_NORM_L2 = 1,
@@ -262,13 +282,68 @@ typedef struct amun_search_options {
     uint64_t seed;
 } amun_search_options;
 amun_status amun_search_options_init(amun_search_options *opts, size_t size);
+typedef int32_t amun_attack_loss;
+enum {
+    AMUN_ATTACK_LOSS_CE = 1,
+    AMUN_ATTACK_LOSS_DLR = 2,
+    AMUN_ATTACK_LOSS_DLR_TARGETED = 3,
+};
+typedef struct amun_apgd_options {
+    size_t struct_size;
+    amun_norm norm;
+    amun_attack_loss loss;
+    double eps;
+    double rho;
+    double momentum;
+    int32_t steps;
+    int32_t restarts;
+    int32_t targets;
+    int32_t random_start;
+    uint64_t seed;
+    int32_t stop_at_flip;
+    int32_t batch;
+} amun_apgd_options;
+amun_status amun_apgd_options_init(amun_apgd_options *opts, size_t size);
+typedef struct amun_square_options {
+    size_t struct_size;
+    amun_norm norm;
+    int32_t queries;
+    double eps;
+    double p_init;
+    uint64_t seed;
+    int32_t batch;
+    int32_t reserved0;
+} amun_square_options;
+amun_status amun_square_options_init(amun_square_options *opts, size_t size);
+typedef struct amun_standard_options {
+    size_t struct_size;
+    amun_norm norm;
+    int32_t steps;
+    double eps;
+    int32_t targets;
+    int32_t queries;
+    uint64_t seed;
+    int32_t batch;
+    int32_t reserved0;
+} amun_standard_options;
+amun_status amun_standard_options_init(amun_standard_options *opts, size_t size);
 amun_status amun_attack_create_fgsm(amun_attack **attack, amun_context *ctx, const amun_fgsm_options *opts);
 amun_status amun_attack_create_ffgsm(amun_attack **attack, amun_context *ctx, const amun_ffgsm_options *opts);
 amun_status amun_attack_create_pgd_linf(amun_attack **attack, amun_context *ctx, const amun_pgd_options *opts);
 amun_status amun_attack_create_pgd_l2(amun_attack **attack, amun_context *ctx, const amun_pgd_options *opts);
 amun_status amun_attack_create_search(amun_attack **attack, amun_context *ctx, const amun_search_options *opts);
+amun_status amun_attack_create_mim(amun_attack **attack, amun_context *ctx, const amun_mim_options *opts);
+amun_status amun_attack_create_apgd(amun_attack **attack, amun_context *ctx, const amun_apgd_options *opts);
+amun_status amun_attack_create_square(amun_attack **attack, amun_context *ctx, const amun_square_options *opts);
+amun_status amun_attack_create_standard(amun_attack **attack, amun_context *ctx, const amun_standard_options *opts);
 amun_attack *amun_attack_ref(amun_attack *attack);
 void amun_attack_unref(amun_attack *attack);
+typedef int32_t amun_clamp;
+enum {
+    AMUN_CLAMP_PIXELS = 1,
+    AMUN_CLAMP_NORMALISED = 2,
+};
+amun_clamp amun_attack_clamp(const amun_attack *attack);
 typedef int32_t amun_attack_outcome;
 enum {
     AMUN_ATTACK_FLIPPED = 1,
@@ -300,6 +375,34 @@ size_t amun_advset_count(const amun_advset *set);
 size_t amun_advset_found(const amun_advset *set);
 const amun_attack_record *amun_advset_records(const amun_advset *set);
 amun_status amun_advset_image(const amun_advset *set, size_t i, float *image);
+
+/* ensemble.h */
+typedef struct amun_ensemble amun_ensemble;
+amun_status amun_ensemble_create(amun_ensemble **ensemble, amun_context *ctx, amun_model *const *models, size_t count);
+amun_ensemble *amun_ensemble_ref(amun_ensemble *ensemble);
+void amun_ensemble_unref(amun_ensemble *ensemble);
+size_t amun_ensemble_count(const amun_ensemble *ensemble);
+amun_model *amun_ensemble_model(const amun_ensemble *ensemble, size_t i);
+amun_status amun_ensemble_predict(const amun_ensemble *ensemble, const amun_tensor_view *images, const amun_tensor_view *logits, const amun_call_options *call);
+amun_status amun_ensemble_evaluate(double *accuracy, double *loss, const amun_ensemble *ensemble, const amun_dataset *data, const int64_t *indices, size_t count, const amun_call_options *call);
+amun_status amun_ensemble_attack(amun_attack *attack, const amun_ensemble *ensemble, const amun_tensor_view *images, const amun_tensor_view *labels, const int64_t *ids, const amun_tensor_view *adversarial, amun_attack_record *records, const amun_call_options *call);
+amun_status amun_ensemble_save(const amun_ensemble *ensemble, const char *folder);
+amun_status amun_ensemble_load(amun_ensemble **ensemble, amun_context *ctx, const char *folder);
+typedef struct amun_transfer_result {
+    size_t struct_size;
+    double transfer;
+    double success;
+    double robust;
+    int64_t samples;
+    int64_t terms;
+    int64_t failed;
+    int64_t target_right;
+    amun_clamp clamp;
+    int32_t reserved0;
+} amun_transfer_result;
+amun_status amun_transfer_run(amun_transfer_result *result, double *rates, int64_t *eligible, amun_model *const *models, size_t count, amun_attack *attack, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
+amun_status amun_transfer_black_box(amun_transfer_result *result, double *rates, int64_t *eligible, double *robust, amun_model *const *surrogates, size_t count, amun_attack *attack, const amun_ensemble *target, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
+amun_status amun_transfer_white_box(amun_transfer_result *result, amun_attack *attack, const amun_ensemble *target, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
 
 /* train.h */
 typedef int32_t amun_schedule;
@@ -469,9 +572,12 @@ ENUMS = {'amun_status': {'OK': 0,
                 'I64': 7,
                 'BOOL': 8},
  'amun_log_level': {'SILENT': 0, 'WARNING': 1, 'INFO': 2, 'DEBUG': 3},
+ 'amun_padding': {'ZERO': 1, 'CIRCULAR': 2, 'REFLECT': 3, 'REPLICATE': 4},
  'amun_mode': {'INFER': 1, 'ATTACK': 2, 'TRAIN': 3},
  'amun_norm': {'L2': 1, 'LINF': 2},
  'amun_failure_policy': {'LEAVE_OUT': 1, 'KEEP_IN_DF': 2, 'ERROR': 3, 'RETRY': 4},
+ 'amun_attack_loss': {'CE': 1, 'DLR': 2, 'DLR_TARGETED': 3},
+ 'amun_clamp': {'PIXELS': 1, 'NORMALISED': 2},
  'amun_attack_outcome': {'FLIPPED': 1,
                          'NOT_FLIPPED': 2,
                          'FAILED_CAP': 3,
@@ -488,8 +594,13 @@ ENUMS = {'amun_status': {'OK': 0,
  'amun_unlearn_method': {'RETRAIN': 1, 'AMUN': 2, 'AMUN_ADVONLY': 3}}
 
 # struct: its fields that hold a value of an enumeration
-ENUM_FIELDS = {'amun_search_options': {'norm': 'amun_norm', 'on_failure': 'amun_failure_policy'},
+ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
+ 'amun_search_options': {'norm': 'amun_norm', 'on_failure': 'amun_failure_policy'},
+ 'amun_apgd_options': {'norm': 'amun_norm', 'loss': 'amun_attack_loss'},
+ 'amun_square_options': {'norm': 'amun_norm'},
+ 'amun_standard_options': {'norm': 'amun_norm'},
  'amun_attack_record': {'outcome': 'amun_attack_outcome'},
+ 'amun_transfer_result': {'clamp': 'amun_clamp'},
  'amun_train_options': {'schedule': 'amun_schedule'},
  'amun_rmia_options': {'signal': 'amun_signal',
                        'mode': 'amun_rmia_mode',

@@ -1,0 +1,127 @@
+/* amun/ensemble.h - several models as one, and how attacks transfer between models. */
+#ifndef AMUN_ENSEMBLE_H
+#define AMUN_ENSEMBLE_H
+
+#include "attack.h"
+#include "base.h"
+#include "context.h"
+#include "dataset.h"
+#include "model.h"
+#include "tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- ensembles ------------------------------------------------------------------------------- */
+
+/** Models of one task, of the same or of different architectures. Its output is the log of the mean
+ *  of the members' softmax rows; with one member, that member's raw logits. Keeps a reference to
+ *  each member; the list never changes, the members' weights may. One thread at a time; different
+ *  ensembles of the same models in parallel are fine. */
+typedef struct amun_ensemble amun_ensemble;
+
+/** [out] ensemble: one reference, NULL on failure; [in] models: `count` of them, 1 to 64, of the
+ *  same input shape and number of classes; one may stand there twice. Statuses: INVALID_ARGUMENT,
+ *  SHAPE (names the first model that does not fit), OUT_OF_MEMORY. @since 0.1 */
+AMUN_API amun_status amun_ensemble_create(amun_ensemble **ensemble, amun_context *ctx,
+                                          amun_model *const *models, size_t count);
+AMUN_API amun_ensemble *amun_ensemble_ref(amun_ensemble *ensemble);
+AMUN_API void amun_ensemble_unref(amun_ensemble *ensemble);
+/** Number of members; 0 for NULL. @since 0.1 */
+AMUN_API size_t amun_ensemble_count(const amun_ensemble *ensemble);
+/** Member i, borrowed; NULL beyond the end. @since 0.1 */
+AMUN_API amun_model *amun_ensemble_model(const amun_ensemble *ensemble, size_t i);
+
+/** Output in evaluation mode, computed as logsumexp over members of their log-softmax, minus
+ *  log(count): finite also where all probabilities are below the smallest float. Arguments and
+ *  statuses as amun_model_predict(). @since 0.1 */
+AMUN_API amun_status amun_ensemble_predict(const amun_ensemble *ensemble,
+                                           const amun_tensor_view *images,
+                                           const amun_tensor_view *logits,
+                                           const amun_call_options *call);
+/** Share of right predictions in percent and mean cross-entropy of the output. Arguments and
+ *  statuses as amun_model_evaluate(). @since 0.1 */
+AMUN_API amun_status amun_ensemble_evaluate(double *accuracy, double *loss,
+                                            const amun_ensemble *ensemble, const amun_dataset *data,
+                                            const int64_t *indices, size_t count,
+                                            const amun_call_options *call);
+/** amun_attack_run() on the output of the ensemble: every gradient goes through all members.
+ *  @since 0.1 */
+AMUN_API amun_status amun_ensemble_attack(amun_attack *attack, const amun_ensemble *ensemble,
+                                          const amun_tensor_view *images,
+                                          const amun_tensor_view *labels, const int64_t *ids,
+                                          const amun_tensor_view *adversarial,
+                                          amun_attack_record *records,
+                                          const amun_call_options *call);
+
+/** Writes into `folder` (made if it is not there) member-000.safetensors, ... and, last,
+ *  ensemble.json, which names the files with a hash of each member's weights. Each file is replaced
+ *  atomically. Statuses: INVALID_ARGUMENT, BUSY, IO, OUT_OF_MEMORY. @since 0.1 */
+AMUN_API amun_status amun_ensemble_save(const amun_ensemble *ensemble, const char *folder);
+/** Reads what amun_ensemble_save() wrote, for members of named architectures. Strict: a missing
+ *  file, or weights without the hash that the index has, are errors. [out] ensemble: one reference,
+ *  NULL on failure. Statuses: INVALID_ARGUMENT, NOT_FOUND, IO, FORMAT, UNSUPPORTED, SHAPE,
+ *  OUT_OF_MEMORY. @since 0.1 */
+AMUN_API amun_status amun_ensemble_load(amun_ensemble **ensemble, amun_context *ctx,
+                                        const char *folder);
+
+/* ---- transfer -------------------------------------------------------------------------------- */
+
+/** What an attack on one model does to another. Rates are shares in [0, 1]. @since 0.1 */
+typedef struct amun_transfer_result {
+    size_t struct_size;   /**< set by the caller */
+    double transfer;      /**< mean rate over the ordered pairs of different models (black-box:
+                               over the surrogates) with an eligible sample; NaN if there is none */
+    double success;       /**< mean over the attacked models of the share of their correctly
+                               classified samples that the attack flips; NaN as above */
+    double robust;        /**< black-box: mean over surrogates of P[target right on the attacked
+                               image | target right on the clean one]; white-box: that share;
+                               NaN between models */
+    int64_t samples;      /**< attacked, per model */
+    int64_t terms;        /**< how many rates `transfer` is the mean of */
+    int64_t failed;       /**< attacks that failed (AMUN_ATTACK_FAILED_...), all models together:
+                               these samples count as not flipped */
+    int64_t target_right; /**< clean samples that the target classifies rightly; between models 0 */
+    amun_clamp clamp;     /**< of the attack; numbers of different modes do not compare */
+    int32_t reserved0;
+} amun_transfer_result;
+
+/** T_rate of arXiv 2410.05136, Definition 3.1.2, for every ordered pair (F, G) of models:
+ *  P[G(A_F(x)) != y | F(x) = y, G(x) = y, F(A_F(x)) != y], with A_F the attack on F.
+ *  [out] result nullable, struct_size set.
+ *  [out] rates [count * count], nullable: row F, column G; on the diagonal the attack's success,
+ *  P[F(A_F(x)) != y | F(x) = y]. NaN where no sample is eligible.
+ *  [out] eligible [count * count], nullable: the number of samples that a rate is over.
+ *  [in] models: 1 to 64 of the same input and classes; [in] data: labelled; [in] indices: `n`
+ *  different positions in it, NULL (and n 0): all. Random starts are keyed by position in `data`.
+ *  [in] call nullable; phase "attack", once per model. Statuses: INVALID_ARGUMENT, SHAPE, STATE (no
+ *  labels), BUSY, CANCELLED, OUT_OF_MEMORY, BACKEND, NUMERIC. @since 0.1 */
+AMUN_API amun_status amun_transfer_run(amun_transfer_result *result, double *rates,
+                                       int64_t *eligible, amun_model *const *models, size_t count,
+                                       amun_attack *attack, const amun_dataset *data,
+                                       const int64_t *indices, size_t n,
+                                       const amun_call_options *call);
+/** Black-box: each surrogate is attacked on its own, and the images are shown to `target`.
+ *  [out] rates [count], nullable: P[target wrong on A_S(x) | S(x) = y, S(A_S(x)) != y, target right
+ *  on x] per surrogate S; [out] eligible [count], nullable: samples that the rate is over;
+ *  [out] robust [count], nullable: P[target right on A_S(x) | target right on x]. The rest as
+ *  amun_transfer_run(). @since 0.1 */
+AMUN_API amun_status amun_transfer_black_box(amun_transfer_result *result, double *rates,
+                                             int64_t *eligible, double *robust,
+                                             amun_model *const *surrogates, size_t count,
+                                             amun_attack *attack, const amun_ensemble *target,
+                                             const amun_dataset *data, const int64_t *indices,
+                                             size_t n, const amun_call_options *call);
+/** White-box: the attack on the output of `target` itself. result->robust is the share of the
+ *  rightly classified samples that stay so (NaN if there is none), result->success the rest,
+ *  result->transfer NaN. The arguments as above. @since 0.1 */
+AMUN_API amun_status amun_transfer_white_box(amun_transfer_result *result, amun_attack *attack,
+                                             const amun_ensemble *target, const amun_dataset *data,
+                                             const int64_t *indices, size_t n,
+                                             const amun_call_options *call);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
