@@ -40,6 +40,8 @@ typedef struct amun__probe {
 amun_status amun__probe_open(amun__probe *probe, amun_context *ctx, const amun__victim *victim,
                              size_t capacity, amun__mode mode);
 amun_status amun__probe_resize(amun__probe *probe, size_t batch); /* batch <= capacity */
+/* Frees the plans; resize() before the next pass. */
+void amun__probe_drop(amun__probe *probe);
 /* images dense [batch][pixels], out [batch][classes]. */
 amun_status amun__probe_forward(amun__probe *probe, const float *images, float *out);
 /* After forward: from d loss / d out (double: the pull-back through the mean must not lose what the

@@ -74,10 +74,13 @@ amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, s
                                  amun__mode mode);
 /* Other plans; contents of the arrays stay. batch <= capacity. */
 amun_status amun__workspace_resize(amun__workspace *space, size_t batch);
+/* The same for good: `batch` is smaller, and the larger plan's memory is given back. */
+amun_status amun__workspace_shrink(amun__workspace *space, size_t batch);
 amun_status amun__workspace_forward(amun__workspace *space, const float *images);
 amun_status amun__workspace_backward(amun__workspace *space);
 void amun__workspace_close(amun__workspace *space); /* also after a failed open */
-/* Smallest power of two that holds `need` samples, at most `limit`. */
+/* The smallest of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... that holds `need` samples, at most `limit`: few
+ * plans, none of which computes for nothing on more than a third of its batch. */
 size_t amun__workspace_plan_size(size_t need, size_t limit);
 
 /* ---- arithmetic (project.c): one sample, one thread -------------------------------------------

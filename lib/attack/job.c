@@ -223,6 +223,9 @@ size_t amun__workspace_plan_size(size_t need, size_t limit)
     while (size < need && size < limit) {
         size *= 2;
     }
+    if (size >= 4 && size / 4 * 3 >= need) {
+        size = size / 4 * 3;
+    }
     return size < limit ? size : limit;
 }
 
@@ -257,6 +260,12 @@ amun_status amun__workspace_resize(amun__workspace *space, size_t batch)
     AMUN__CHECK(amun__probe_resize(&space->probe, batch));
     space->batch = batch;
     return AMUN_OK;
+}
+
+amun_status amun__workspace_shrink(amun__workspace *space, size_t batch)
+{
+    amun__probe_drop(&space->probe);
+    return amun__workspace_resize(space, batch);
 }
 
 amun_status amun__workspace_forward(amun__workspace *space, const float *images)

@@ -115,7 +115,8 @@ static amun_status retire(search *s, size_t i)
 /* With nobody waiting, the active slots move to the front and a smaller plan serves them. */
 static amun_status shrink(search *s)
 {
-    if (s->next < s->limit || s->active == 0 || s->active * 2 > s->space.batch) {
+    size_t batch = amun__workspace_plan_size(s->active, s->space.batch);
+    if (s->next < s->limit || s->active == 0 || batch == s->space.batch) {
         return AMUN_OK;
     }
     size_t n = s->job->pixels;
@@ -132,7 +133,7 @@ static amun_status shrink(search *s)
         }
         to++;
     }
-    return amun__workspace_resize(&s->space, amun__workspace_plan_size(to, s->space.batch));
+    return amun__workspace_shrink(&s->space, batch);
 }
 
 /* ---- one iteration --------------------------------------------------------------------------- */

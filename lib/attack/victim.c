@@ -182,6 +182,15 @@ amun_status amun__probe_open(amun__probe *probe, amun_context *ctx, const amun__
     return amun__probe_resize(probe, capacity);
 }
 
+void amun__probe_drop(amun__probe *probe)
+{
+    for (size_t i = 0; i < probe->victim->count; i++) {
+        amun__plan_destroy(probe->plans[i]);
+        probe->plans[i] = NULL;
+    }
+    probe->batch = 0;
+}
+
 amun_status amun__probe_resize(amun__probe *probe, size_t batch)
 {
     if (probe->batch == batch) {

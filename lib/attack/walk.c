@@ -87,7 +87,8 @@ static amun_status retire(walk_run *r, size_t i)
 /* With nobody waiting, the active slots move to the front and a smaller plan serves them. */
 static amun_status shrink(walk_run *r)
 {
-    if (r->next < r->walk->job->count || r->active == 0 || r->active * 2 > r->space.batch) {
+    size_t batch = amun__workspace_plan_size(r->active, r->space.batch);
+    if (r->next < r->walk->job->count || r->active == 0 || batch == r->space.batch) {
         return AMUN_OK;
     }
     size_t to = 0;
@@ -99,7 +100,7 @@ static amun_status shrink(walk_run *r)
             to++;
         }
     }
-    return amun__workspace_resize(&r->space, amun__workspace_plan_size(to, r->space.batch));
+    return amun__workspace_shrink(&r->space, batch);
 }
 
 static void judge(walk_run *r, amun__slot *slot)

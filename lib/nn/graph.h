@@ -116,7 +116,6 @@ struct amun__plan {
 /* backend NULL: the best one of this build. */
 amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
                               int64_t batch, amun__mode mode, const amun__backend *backend);
-void amun__plan_destroy(amun__plan *plan); /* NULL is fine */
 
 /* ref_f64 only: output of a node [batch][channels][height][width] after forward, in double. */
 const double *amun__ref_f64_output(const amun__plan *plan, int32_t node);

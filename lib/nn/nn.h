@@ -40,6 +40,8 @@ void amun__model_end_write(amun_model *model);
 amun_status amun__model_lease(const amun_model *model, int64_t batch, amun__mode mode,
                               amun__plan **out);
 void amun__model_release(const amun_model *model, amun__plan *plan);
+/* Frees a leased plan, instead of giving it back; NULL is fine. */
+void amun__plan_destroy(amun__plan *plan);
 /* Frees the idle plans (memory between phases). */
 void amun__model_trim(const amun_model *model);
 

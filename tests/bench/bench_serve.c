@@ -7,13 +7,12 @@
  *   infer N, train N    N repetitions: {"ms": [...], "loss": ...}
  *   pgd N STEPS FILE    N PGD-L2 attacks of STEPS steps (eps 1, step 0.2, from the image), in ms
  *                       per step; the last result goes into FILE unless it is "-"
- *   search SLOTS FILE   radius search on the batch, SLOTS images at work at once; a table of eps,
- *                       l2, updates, outcome goes into FILE unless it is "-"
- *   logits FILE         of the batch, as npy
- *   save FILE           weights
- *   fit IMAGES LABELS EPOCHS FILE
- *                       trains on two npy files (one-cycle, no augmentation), saves
- *   quit
+ *   search SLOTS FILE [STEPS]
+ *                       radius search on the batch, SLOTS images at work at once, STEPS (50) per
+ *                       radius; a table of eps, l2, updates, outcome goes into FILE unless it is
+ * "-" memory              {"before": ..., "peak": ...}: resident bytes when the program began, and
+ * at most so far logits FILE         of the batch, as npy save FILE           weights fit IMAGES
+ * LABELS EPOCHS FILE trains on two npy files (one-cycle, no augmentation), saves quit
  */
 #include "work.h"
 
@@ -34,6 +33,7 @@ typedef struct server {
     bench_work training; /* its weights move, so it has its own; opened when asked for */
     double times[BENCH_MAX_REPETITIONS];
     size_t count;
+    uint64_t resident_before;
     char *words[MAX_WORDS];
 } server;
 
@@ -167,6 +167,9 @@ static void do_search(server *s)
     amun_attack_record *rows = bench_memory(n, sizeof *rows);
     bench_must(amun_search_options_init(&options, sizeof options), "search");
     options.batch = (int32_t)number(s->words[1], 1, 4096);
+    if (s->words[3] != NULL) {
+        options.steps = (int32_t)number(s->words[3], 1, 10000);
+    }
     bench_must(amun_attack_create_search(&attack, s->work.ctx, &options), "search");
     batch_views(s, views);
     double began = amun__now();
@@ -227,6 +230,12 @@ static void do_probe(server *s)
     (void)printf("}\n");
 }
 
+static void do_memory(server *s)
+{
+    (void)printf("{\"before\": %llu, \"peak\": %llu}\n", (unsigned long long)s->resident_before,
+                 (unsigned long long)bench_peak());
+}
+
 static void do_infer(server *s)
 {
     do_work(s, &s->work, AMUN__MODE_INFER);
@@ -239,7 +248,7 @@ static bool obey(server *s, char *line)
         void (*run)(server *s);
     } commands[] = {{"probe", do_probe}, {"infer", do_infer},   {"train", do_train},
                     {"pgd", do_pgd},     {"search", do_search}, {"logits", do_logits},
-                    {"fit", do_fit},     {"save", do_save}};
+                    {"fit", do_fit},     {"save", do_save},     {"memory", do_memory}};
     char *rest = NULL;
     for (int i = 0; i < MAX_WORDS; i++) {
         s->words[i] = strtok_r(i == 0 ? line : NULL, " \n", &rest);
@@ -265,6 +274,7 @@ int main(int argc, char **argv)
     static char line[MAX_LINE];
     bench_args_check(&args, keys);
     s.args = &args;
+    s.resident_before = bench_resident();
     s.arch = bench_text(&args, "arch", "resnet18");
     bench_work_open(&s.work, &args, s.arch);
     while (fgets(line, sizeof line, stdin) != NULL && obey(&s, line)) {

@@ -28,6 +28,8 @@ ENVIRONMENT = {  # glibc would unmap large blocks at every free, and fault them 
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
 PGD_STEPS, PGD_EPS, PGD_STEP = 5, 1.0, 0.2
+SEARCH_STEPS = 50
+MEMORY_SEARCH_STEPS = 5  # enough for the batch to shrink from all images to one
 LR, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
 
 
@@ -187,16 +189,16 @@ class Torch:
         times, result = self.timed(run, repetitions)
         return [t / PGD_STEPS for t in times], result
 
-    def search(self, count, batch):
+    def search(self, count, batch, steps=SEARCH_STEPS):
         """Batch after batch, as the author's script does. (seconds, table)"""
         began = time.perf_counter()
         tables = [self.search_batch(self.all_images[at:min(at + batch, count)],
-                                    self.all_labels[at:min(at + batch, count)])
+                                    self.all_labels[at:min(at + batch, count)], steps)
                   for at in range(0, count, batch)]
         return time.perf_counter() - began, self.torch.cat(tables).numpy()
 
-    def search_batch(self, x, y):
-        """The author's procedure: a radius per image, 50 steps each, doubled where the label still
+    def search_batch(self, x, y, per_radius):
+        """The author's procedure: a radius per image, so many steps each, doubled where the label still
         holds; the label is tested before each step; images that flipped leave the batch. Rows of
         eps, l2, updates, 1."""
         torch, net, count = self.torch, self.frozen(False), len(x)
@@ -220,7 +222,7 @@ class Torch:
                 keep = ~flipped
                 a, x, y, gradient = a[keep], x[keep], y[keep], gradient[keep]
                 where, eps, steps, updates = where[keep], eps[keep], steps[keep], updates[keep]
-            grow = steps == 50
+            grow = steps == per_radius
             eps = torch.where(grow, eps * 2, eps)
             steps = torch.where(grow, torch.zeros_like(steps), steps) + 1
             updates = updates + 1
@@ -389,38 +391,46 @@ def run_search(options, gate, torch_side, paths, folder):
 
 # ---- memory ------------------------------------------------------------------------------------
 
-def memory_child(options, paths):
-    """A fresh process: PyTorch's peak after three training steps. Prints JSON."""
+def memory_child(options, work, paths):
+    """A fresh process: PyTorch's peak in this work. Prints JSON."""
     import numpy as np
     import torch
     torch.ones(1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     side = Torch(options, paths["weights"], np.load(paths["images"]), np.load(paths["labels"]))
-    side.train(3)
+    if work == "search":
+        side.search(options.batch, options.batch, MEMORY_SEARCH_STEPS)
+    else:
+        getattr(side, work)(3)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"before": before, "peak": peak}))
 
 
+def memory_ours(options, work, paths):
+    server = Server(options, arch=options.arch, batch=options.batch, **paths)
+    server.ask(*{"train": ("train", 3), "infer": ("infer", 3), "pgd": ("pgd", 3, PGD_STEPS, "-"),
+                 "search": ("search", options.batch, "-", MEMORY_SEARCH_STEPS)}[work])
+    memory = server.ask("memory")
+    server.close()
+    return memory
+
+
 def run_memory(options, paths):
-    words = [os.path.join(options.bench, "bench_engine"), "arch", options.arch, "work", "train",
-             "batches", str(options.batch), "repetitions", "2", "probe", "0", "threads",
-             str(options.threads)]
-    for key in ("weights", "images", "labels"):
-        words += [key, paths[key]]
-    environment = {k: v for k, v in os.environ.items() if k not in ENVIRONMENT}
-    child = [sys.executable, os.path.abspath(__file__), options.bench, "--arch", options.arch,
-             "--batch", str(options.batch), "--threads", str(options.threads), "--memory-child",
-             json.dumps(paths)]
-
-    def run(command, env):
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=env)
+    """{work: {who: {before, peak}}}, each in a process of its own."""
+    def theirs(work, tuned):
+        words = [sys.executable, os.path.abspath(__file__), options.bench, "--arch", options.arch,
+                 "--batch", str(options.batch), "--threads", str(options.threads),
+                 "--memory-child", json.dumps([work, paths])]
+        environment = {k: v for k, v in os.environ.items() if tuned or k not in ENVIRONMENT}
+        done = subprocess.run(words, check=True, stdout=subprocess.PIPE, env=environment)
         return json.loads(done.stdout)
-    mine = run(words, environment)
-    return {"ours": {"before": mine["resident_bytes_before"], "peak": mine["peak_resident_bytes"]},
-            "theirs": run(child, os.environ), "theirs_default_malloc": run(child, environment)}
+    report = {}
+    for work in ("train", "infer", "pgd", "search"):
+        report[work] = {"ours": memory_ours(options, work, paths), "theirs": theirs(work, True),
+                        "theirs_default_malloc": theirs(work, False)}
+        print("memory:", work, report[work], file=sys.stderr, flush=True)
+    return report
 
-
-# ---- all ---------------------------------------------------------------------------------------
 
 def engine_rows(wanted, torch_side, server):
     def pgd(n):
@@ -441,7 +451,7 @@ def engine_rows(wanted, torch_side, server):
 def main():
     options = arguments()
     if options.memory_child:
-        memory_child(options, json.loads(options.memory_child))
+        memory_child(options, *json.loads(options.memory_child))
         return
     if os.environ.get("AMUN_COMPARE_READY") is None:
         # the allocator reads its settings at program start
@@ -476,9 +486,10 @@ def main():
     report["rows"] = [summarise(gate, name, rounds) for name, rounds in report["rounds"].items()]
     print_table(report["rows"])
     if "memory" in report:
-        for name, memory in report["memory"].items():
-            print("memory         %-22s peak %5.0f MiB, of which before the network %5.0f MiB" % (
-                name, memory["peak"] / 2 ** 20, memory["before"] / 2 ** 20))
+        for work, sides in report["memory"].items():
+            for name, memory in sides.items():
+                print("memory %-8s %-22s peak %5.0f MiB, of which before the network %5.0f MiB" % (
+                    work, name, memory["peak"] / 2 ** 20, memory["before"] / 2 ** 20))
     text = json.dumps({k: v for k, v in report.items() if k != "rounds"})
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:

@@ -39,7 +39,7 @@ CASES = [
     ("simple_conv", 3, 10, 12, 2, "default", 0, False),
     ("simple_conv", 1, 10, 12, 8, "reference", 1, False),
     ("convnet", 3, 10, 32, 4, "default", 0, True),
-    ("convnet", 1, 10, 9, 4, "reference", 1, True),
+    ("convnet", 1, 10, 17, 8, "reference", 1, True),
     ("digits", 1, 10, 8, 4, "default", 0, False),
     ("digits", 1, 10, 8, 16, "reference", 1, False),
     ("simple_conv_reflect", 1, 10, 11, 4, "default", 0, True),
