@@ -5,7 +5,9 @@
  * Everything that takes time is kept in the work folder, under names made from the options that it
  * depends on. A run that was killed goes on where it was; other options never meet its files. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -139,6 +141,21 @@ static void watch(ex_progress *progress, item *it)
 {
     progress->tick = item_tick;
     progress->tick_data = it;
+}
+
+/* Two runs would train the same models over each other's checkpoints. The system takes the lock back
+ * when this process ends, however it ends. */
+static void lock_work(const job *j)
+{
+    char *path = ex_format("%s/lock", j->work);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0) {
+        ex_usage("cannot write %s: %s", path, strerror(errno));
+    }
+    if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        ex_usage("--work: another run is at work in %s", j->work);
+    }
+    free(path); /* the file stays open */
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
@@ -424,6 +441,7 @@ static void prepare(job *j)
     size_t count = 0;
     free(ex_forget_indices(&count, &j->data, &(ex_forget){.count = j->forget_count}));
     ex_make_folder(j->work);
+    lock_work(j);
     make_base(j);
     ex_check(amun_report_create(&j->report, j->ctx, j->data.name, j->arch, count,
                                 (int32_t)j->references));

@@ -4,6 +4,7 @@ Usage: test_examples.py EXAMPLES_FOLDER DATA_FOLDER TMP_FOLDER. Prints TAP. Need
 Python; .npy files are read and written here, independently of the library."""
 import ast
 import csv
+import fcntl
 import json
 import math
 import os
@@ -340,6 +341,9 @@ def test_quickstart():
     other = timeless(load("c.json"))["methods"]
     check(other[:2] == timeless(told)["methods"][:2] and other[2] != timeless(told)["methods"][2],
           "only what depends on it changes")
+    with open(path("a/b/lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused("work folder in use", 2, "another run", "quickstart", *QUICK, "--work", "a/b")
     write("a/b/" + [n for n in os.listdir(path("a/b")) if n.startswith("amun-")
                     and n.endswith(".safetensors")][0], b"x")
     code, _, err = call("quickstart", *QUICK, "--work", "a/b")
