@@ -168,7 +168,7 @@ class Forgetting(unittest.TestCase):
                                    (amun.Attack.ffgsm(eps=0.1, seed=3), "linf", 0.1),
                                    (amun.Attack.pgd_linf(eps=0.1, steps=3), "linf", 0.1),
                                    (amun.Attack.pgd_l2(eps=0.4, steps=3), "l2", 0.4),
-                                   (amun.Attack.mim(eps=0.1, steps=3), "linf", 0.1),
+                                   (amun.Attack.mim(eps=0.1, step=0.04, steps=3), "linf", 0.1),
                                    (amun.Attack.apgd(eps=0.1, steps=3), "linf", 0.1),
                                    (amun.Attack.apgd(eps=0.4, steps=3, norm="l2", loss="dlr"),
                                     "l2", 0.4),
@@ -262,6 +262,75 @@ class Forgetting(unittest.TestCase):
                      train=amun.unlearn_train_options("amun", **change))
         np.testing.assert_array_equal(by_dict.predict(self.images),
                                       by_options.predict(self.images))
+
+
+class Ensembles(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.images, cls.labels = blobs(60)
+        cls.data = amun.Dataset.from_arrays(cls.images, cls.labels)
+        cls.models = [linear(seed=seed) for seed in (1, 2)]
+        for model in cls.models:
+            amun.train(model, cls.data, **TRAIN)
+        cls.ensemble = amun.Ensemble(cls.models)
+
+    def test_output_against_numpy(self):
+        rows = np.array([model.predict(self.images) for model in self.models], np.float64)
+        rows = np.exp(rows - rows.max(2, keepdims=True))
+        mean = (rows / rows.sum(2, keepdims=True)).mean(0)
+        out = np.empty((60, 3), np.float32)
+        self.assertIs(self.ensemble.predict(self.images, out=out), out)
+        np.testing.assert_allclose(out, np.log(mean), atol=1e-5)
+        accuracy, loss = self.ensemble.evaluate(self.data)
+        self.assertAlmostEqual(accuracy, 100 * (mean.argmax(1) == self.labels).mean())
+        self.assertAlmostEqual(loss, -np.log(mean[np.arange(60), self.labels]).mean(), 5)
+
+    def test_members_and_files(self):
+        self.assertEqual((len(self.ensemble), self.ensemble.classes), (2, 3))
+        for mine, model in zip(self.models, self.ensemble.models):
+            np.testing.assert_array_equal(mine.get_tensor("fc.weight", (3, 16)),
+                                          model.get_tensor("fc.weight", (3, 16)))
+        with self.assertRaises(amun.InvalidArgumentError):
+            amun.Ensemble([])
+        with self.assertRaises(TypeError):
+            amun.Ensemble([self.data])
+        members = [amun.Model.create("digits", channels=1, height=8, width=8, seed=s)
+                   for s in (3, 4)]
+        with tempfile.TemporaryDirectory() as folder:
+            amun.Ensemble(members).save(os.path.join(folder, "both"))
+            again = amun.Ensemble.load(os.path.join(folder, "both"))
+            with self.assertRaises(amun.AmunError):
+                amun.Ensemble.load(folder)
+        image = np.random.default_rng(0).random((5, 1, 8, 8), np.float32)
+        np.testing.assert_array_equal(again.predict(image), amun.Ensemble(members).predict(image))
+        again.close()
+        with self.assertRaises(amun.InvalidArgumentError):
+            again.predict(image)
+
+    def test_attack_and_transfer(self):
+        attack = amun.Attack.pgd_linf(eps=0.5, step=0.2, steps=4)
+        images = [attack.run(model, self.images, self.labels)[0] for model in self.models]
+        clean = [model.predict(self.images).argmax(1) == self.labels for model in self.models]
+        told = amun.transfer(self.models, attack, self.data)
+        for i in range(2):
+            fooled = clean[i] & (self.models[i].predict(images[i]).argmax(1) != self.labels)
+            self.assertAlmostEqual(told.rates[i, i], fooled.sum() / clean[i].sum())
+            both = fooled & clean[1 - i]
+            self.assertEqual(told.eligible[i, 1 - i], both.sum())
+            wrong = self.models[1 - i].predict(images[i]).argmax(1) != self.labels
+            self.assertAlmostEqual(told.rates[i, 1 - i], (both & wrong).sum() / both.sum())
+        self.assertEqual((told.result.samples, told.result.clamp), (60, amun.Clamp.PIXELS))
+        target = amun.Ensemble(self.models[1:])
+        black = amun.transfer_black_box(self.models[:1], attack, target, self.data)
+        self.assertAlmostEqual(black.rates[0], told.rates[0, 1])
+        right = target.predict(images[0]).argmax(1) == self.labels
+        self.assertAlmostEqual(black.robust[0], (right & clean[1]).sum() / clean[1].sum())
+        adversarial, records = self.ensemble.attack(attack, self.images, self.labels)
+        sure = self.ensemble.predict(self.images).argmax(1) == self.labels
+        held = sure & (self.ensemble.predict(adversarial).argmax(1) == self.labels)
+        white = amun.transfer_white_box(attack, self.ensemble, self.data)
+        self.assertAlmostEqual(white.robust, held.sum() / sure.sum())
+        self.assertEqual(len(records), 60)
 
 
 class Auditing(unittest.TestCase):

@@ -28,6 +28,23 @@ def _record_dtype():
 RECORD = _record_dtype()
 
 
+def attack_by(function, attack, victim, images, labels, ids, out, progress):
+    """What Attack.run and Ensemble.attack share."""
+    images, labels = View(images, what="images"), View(labels, what="labels")
+    if out is None:
+        out = np.empty(images.array.shape, np.float32)
+    adversarial = View(out, writable=True, what="out")
+    count = images.array.shape[0] if images.array.ndim else 0
+    ids_c = ffi.NULL
+    if ids is not None:
+        _kept, ids_c = vector(ids, np.int64, "ids", (count,))
+    records = np.zeros(count, RECORD)
+    Call(progress).run(function, attack._c, victim._c, images.struct, labels.struct, ids_c,
+                       adversarial.struct,
+                       ffi.cast("amun_attack_record *", records.ctypes.data))
+    return out, records
+
+
 class Attack(Handle):
     """A configured attack. Keyword arguments of each constructor: the fields of its option
     struct. One thread at a time."""
@@ -88,19 +105,7 @@ class Attack(Handle):
     def run(self, model, images, labels, ids=None, out=None, progress=None):
         """(adversarial images, records) of images [n, C, H, W] with true labels [n]. `records` is
         a structured array, one row per image; `out`: where to write the images."""
-        images, labels = View(images, what="images"), View(labels, what="labels")
-        if out is None:
-            out = np.empty(images.array.shape, np.float32)
-        adversarial = View(out, writable=True, what="out")
-        count = images.array.shape[0] if images.array.ndim else 0
-        ids_c = ffi.NULL
-        if ids is not None:
-            _kept, ids_c = vector(ids, np.int64, "ids", (count,))
-        records = np.zeros(count, RECORD)
-        Call(progress).run(lib.amun_attack_run, self._c, model._c, images.struct, labels.struct,
-                           ids_c, adversarial.struct,
-                           ffi.cast("amun_attack_record *", records.ctypes.data))
-        return out, records
+        return attack_by(lib.amun_attack_run, self, model, images, labels, ids, out, progress)
 
 
 class AdvSet(Handle):

@@ -86,6 +86,27 @@ class Graph(Handle):
         return self._append(lib.amun_graph_normalise, src, mean_c, std_c)
 
 
+def predict_by(function, predictor, images, out, progress):
+    """What Model.predict and Ensemble.predict share."""
+    images = View(images, what="images")
+    if images.array.ndim != 4:
+        raise ShapeError("images: expected [n, C, H, W], got %s" % list(images.array.shape))
+    if out is None:
+        out = np.empty((images.array.shape[0], predictor.classes), np.float32)
+    logits = View(out, writable=True, what="out")
+    Call(progress).run(function, predictor._c, images.struct, logits.struct)
+    return out
+
+
+def evaluate_by(function, predictor, data, indices, progress):
+    """What Model.evaluate and Ensemble.evaluate share."""
+    kept, start, count = indices_of(indices, "indices")
+    result = ffi.new("double[2]")
+    Call(progress).run(function, result, result + 1, predictor._c, data._c, start, count)
+    del kept
+    return Evaluation(*result)
+
+
 class Model(Handle):
     """A network with its weights. Make one with create(), from_graph() or load(). Any number of
     threads may read it (predict, evaluate, attack, audit), or one may change it."""
@@ -163,23 +184,11 @@ class Model(Handle):
     def predict(self, images, out=None, progress=None):
         """Logits [n, classes] of images [n, C, H, W] in evaluation mode; `out`: where to write
         them."""
-        images = View(images, what="images")
-        if images.array.ndim != 4:
-            raise ShapeError("images: expected [n, C, H, W], got %s" % list(images.array.shape))
-        if out is None:
-            out = np.empty((images.array.shape[0], self.classes), np.float32)
-        logits = View(out, writable=True, what="out")
-        Call(progress).run(lib.amun_model_predict, self._c, images.struct, logits.struct)
-        return out
+        return predict_by(lib.amun_model_predict, self, images, out, progress)
 
     def evaluate(self, data, indices=None, progress=None):
         """Evaluation(accuracy in percent, mean loss) on all of `data` or on `indices`."""
-        kept, start, count = indices_of(indices, "indices")
-        result = ffi.new("double[2]")
-        Call(progress).run(lib.amun_model_evaluate, result, result + 1, self._c, data._c, start,
-                           count)
-        del kept
-        return Evaluation(*result)
+        return evaluate_by(lib.amun_model_evaluate, self, data, indices, progress)
 
     def estimate_memory(self, batch, mode):
         """Bytes that one plan needs; mode "infer", "attack" or "train"."""
