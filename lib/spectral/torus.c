@@ -82,7 +82,7 @@ static amun_status decompose(amun_context *ctx, room *r, int64_t i, bool vectors
 
 amun_status amun__torus_count(const amun__linop_shape *shape, size_t *count)
 {
-    int64_t grid[2];
+    int64_t grid[2] = {0, 0};
     amun__geometry geometry;
     AMUN__CHECK(torus_grid(shape, grid, &geometry));
     const size_t outputs = (size_t)(grid[0] * grid[1]);
