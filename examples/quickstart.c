@@ -152,10 +152,11 @@ static void lock_work(const job *j)
     if (file < 0) {
         ex_usage("cannot write %s: %s", path, strerror(errno));
     }
+    free(path);
     if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
         ex_usage("--work: another run is at work in %s", j->work);
     }
-    free(path); /* the file stays open */
+    /* the file stays open */
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
