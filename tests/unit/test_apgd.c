@@ -1,30 +1,8 @@
 /* APGD: its schedule and losses against hand-made values, one full run against an independent
  * re-implementation, the optimum of a linear model, PGD of the same budget, and independence of the
  * batch. MI-FGSM and the legacy clamp of PGD against naive loops. */
-#include "attack_fixture.h"
+#include "attack_setup.h"
 #include "attack/attack_private.h"
-
-static test_allocator allocator;
-static amun_context *ctx;
-static amun_dataset *data;
-static amun_model *network;
-
-static void setup(void)
-{
-    memset(&allocator, 0, sizeof allocator);
-    ctx = test_context(&allocator);
-    data = digits(ctx);
-    network = digits_model(ctx, data);
-}
-
-static void teardown(void)
-{
-    amun_model_unref(network);
-    amun_dataset_unref(data);
-    amun_context_unref(ctx);
-    ck_assert_int_eq(atomic_load(&allocator.live_blocks), 0);
-    ck_assert_int_eq(atomic_load(&allocator.wrong), 0);
-}
 
 static amun_apgd_options apgd_options(amun_norm norm, double eps, int32_t steps)
 {

@@ -1,28 +1,6 @@
 /* FGSM, FFGSM and PGD against a naive re-implementation that takes one sample at a time, their
  * bounds, and every argument that attacks refuse. */
-#include "attack_fixture.h"
-
-static test_allocator allocator;
-static amun_context *ctx;
-static amun_dataset *data;
-static amun_model *network;
-
-static void setup(void)
-{
-    memset(&allocator, 0, sizeof allocator);
-    ctx = test_context(&allocator);
-    data = digits(ctx);
-    network = digits_model(ctx, data);
-}
-
-static void teardown(void)
-{
-    amun_model_unref(network);
-    amun_dataset_unref(data);
-    amun_context_unref(ctx);
-    ck_assert_int_eq(atomic_load(&allocator.live_blocks), 0);
-    ck_assert_int_eq(atomic_load(&allocator.wrong), 0);
-}
+#include "attack_setup.h"
 
 /* The four attacks, as the oracle sees them. */
 typedef struct attack_case {

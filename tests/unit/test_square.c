@@ -1,29 +1,7 @@
 /* Square attack: its schedule by hand, the ball and the box, the optimum of a linear model, what it
  * keeps, and independence of the batch. */
-#include "attack_fixture.h"
+#include "attack_setup.h"
 #include "attack/attack_private.h"
-
-static test_allocator allocator;
-static amun_context *ctx;
-static amun_dataset *data;
-static amun_model *network;
-
-static void setup(void)
-{
-    memset(&allocator, 0, sizeof allocator);
-    ctx = test_context(&allocator);
-    data = digits(ctx);
-    network = digits_model(ctx, data);
-}
-
-static void teardown(void)
-{
-    amun_model_unref(network);
-    amun_dataset_unref(data);
-    amun_context_unref(ctx);
-    ck_assert_int_eq(atomic_load(&allocator.live_blocks), 0);
-    ck_assert_int_eq(atomic_load(&allocator.wrong), 0);
-}
 
 static amun_square_options square_options(amun_norm norm, double eps, int32_t queries)
 {

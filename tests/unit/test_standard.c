@@ -1,28 +1,6 @@
 /* The standard set against its three attacks run one after the other by hand, and independence of
  * the batch. */
-#include "attack_fixture.h"
-
-static test_allocator allocator;
-static amun_context *ctx;
-static amun_dataset *data;
-static amun_model *network;
-
-static void setup(void)
-{
-    memset(&allocator, 0, sizeof allocator);
-    ctx = test_context(&allocator);
-    data = digits(ctx);
-    network = digits_model(ctx, data);
-}
-
-static void teardown(void)
-{
-    amun_model_unref(network);
-    amun_dataset_unref(data);
-    amun_context_unref(ctx);
-    ck_assert_int_eq(atomic_load(&allocator.live_blocks), 0);
-    ck_assert_int_eq(atomic_load(&allocator.wrong), 0);
-}
+#include "attack_setup.h"
 
 enum { COUNT = 48, STEPS = 8, TARGETS = 3, QUERIES = 40 };
 
