@@ -423,6 +423,20 @@ static amun_status read_set(reader *r, amun_context *ctx)
     return check_checksum(r);
 }
 
+amun_status amun__advset_read(amun_advset **set, amun_context *ctx, const amun_dataset *data,
+                              const amun__safetensors *file, const char *path)
+{
+    reader r = {.path = path, .data = data, .file = file};
+    amun__dataset_info_get(data, &r.info);
+    amun_status status = read_set(&r, ctx);
+    if (status != AMUN_OK) {
+        amun__object_unref(r.set);
+        return status;
+    }
+    *set = r.set;
+    return AMUN_OK;
+}
+
 amun_status amun_advset_load(amun_advset **set, const amun_dataset *data, const char *path,
                              amun_context *ctx)
 {
@@ -436,17 +450,9 @@ amun_status amun_advset_load(amun_advset **set, const amun_dataset *data, const 
     if (path == NULL) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "path is NULL");
     }
-    reader r = {.path = path, .data = data};
-    amun__dataset_info_get(data, &r.info);
     amun__safetensors *file = NULL;
     AMUN__CHECK(amun__safetensors_open(&file, ctx, path));
-    r.file = file;
-    amun_status status = read_set(&r, ctx);
+    amun_status status = amun__advset_read(set, ctx, data, file, path);
     amun__safetensors_close(file);
-    if (status != AMUN_OK) {
-        amun__object_unref(r.set);
-        return status;
-    }
-    *set = r.set;
-    return AMUN_OK;
+    return status;
 }

@@ -249,6 +249,10 @@ void amun__advset_number(amun_advset *set);
  * examples. */
 amun_status amun__advset_adopt(amun_advset *set, float **images);
 
+/* The set in a file that was parsed; `path` is its name in messages. */
+amun_status amun__advset_read(amun_advset **set, amun_context *ctx, const amun_dataset *data,
+                              const amun__safetensors *file, const char *path);
+
 extern const char *const amun__attack_policy_names[4];
 
 #endif
