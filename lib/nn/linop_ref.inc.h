@@ -54,6 +54,7 @@ static void R(windows)(const amun__linop *op, bool adjoint, int64_t k, const rea
     const bool pool = op->kind == AMUN__LINOP_AVG_POOL;
     real *x = adjoint ? to : (real *)(uintptr_t)from, *y = adjoint ? (real *)(uintptr_t)from : to;
     const int64_t work = k * out_area * s->out_channels * gi * s->kernel[0] * s->kernel[1];
+    (void)work; /* without OpenMP nobody reads it */
     memset(to, 0, (size_t)k * (adjoint ? op->in : op->out) * sizeof(real));
 #pragma omp parallel for schedule(static) if (work >= PARALLEL_FROM)
     for (int64_t at = 0; at < k * mine; at++) {
@@ -76,6 +77,7 @@ static void R(windows_grad)(const amun__linop *op, int64_t k, const real *x, con
     const int64_t gi = s->in_channels / s->groups, go = s->out_channels / s->groups;
     const int64_t taps = s->kernel[0] * s->kernel[1];
     const int64_t work = k * out_area * s->out_channels * gi * taps;
+    (void)work; /* without OpenMP nobody reads it */
 #pragma omp parallel for schedule(static) if (work >= PARALLEL_FROM)
     for (int64_t pair = 0; pair < s->out_channels * gi; pair++) {
         int64_t o = pair / gi, i = o / go * gi + pair % gi;
