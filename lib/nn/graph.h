@@ -67,6 +67,9 @@ amun_status amun__graph_freeze(amun_graph *graph);
 amun_status amun__arch_build(amun_graph **out, amun_context *ctx, const char *arch,
                              const amun_model_options *opts);
 
+/* Borrowed; frozen. */
+const amun_graph *amun__model_graph(const amun_model *model);
+
 /* Values of one model, as plans see them. */
 typedef struct amun__params {
     const amun_graph *graph;

@@ -60,6 +60,11 @@ amun_context *amun__model_context(const amun_model *model)
     return model->object.ctx;
 }
 
+const amun_graph *amun__model_graph(const amun_model *model)
+{
+    return model->graph;
+}
+
 amun_status amun__model_input(const amun_model *model, int64_t *channels, int64_t *height,
                               int64_t *width, int64_t *classes)
 {

@@ -5,13 +5,14 @@ import re
 
 from common import files_below, read, run, strip_comments
 
-ROOMS = ["core", "io", "nn", "data", "train", "attack", "spectral", "ensemble", "unlearn", "mia"]
+ROOMS = ["core", "io", "nn", "data", "spectral", "train", "attack", "ensemble", "unlearn", "mia"]
 STRANGERS = {("nn", "data"), ("data", "nn")}
 
 # public header -> the room that it belongs to
 PUBLIC = {"version": "core", "base": "core", "context": "core", "tensor": "core",
           "graph": "nn", "model": "nn", "dataset": "data", "train": "train", "attack": "attack",
-          "spectral": "spectral", "ensemble": "ensemble", "unlearn": "unlearn", "mia": "mia"}
+          "spectral": "spectral", "clip": "spectral", "ensemble": "ensemble",
+          "unlearn": "unlearn", "mia": "mia"}
 PUBLIC_SYSTEM = {"stddef.h", "stdint.h"}
 
 # (pattern of the header, files that may include it, name)
