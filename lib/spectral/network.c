@@ -174,7 +174,7 @@ static amun_status run_batches(jacobian *j, size_t count, double *largest, doubl
         AMUN__CHECK(fill_rows(j));
         fill_grams(j);
         for (size_t i = 0; i < n; i++) {
-            double value;
+            double value = NAN;
             AMUN__CHECK(top_value(j, i, image_at(j, first + i), &value));
             *largest = fmax(*largest, value);
             if (per_image != NULL) {

@@ -260,7 +260,7 @@ static amun_status check_ran(const amun_spectrum *s)
 amun_status amun_spectrum_layer(const amun_spectrum *spectrum, size_t i, amun_layer_spectrum *layer)
 {
     amun__enter();
-    const amun__layer *l;
+    const amun__layer *l = NULL;
     AMUN__CHECK(find_layer(spectrum, i, &l));
     const amun_graph *graph = amun__model_graph(spectrum->model);
     const char *name = graph->nodes[l->node].name;
@@ -289,7 +289,7 @@ amun_status amun_spectrum_values(const amun_spectrum *spectrum, size_t i, double
                                  double *residuals, size_t count)
 {
     amun__enter();
-    const amun__layer *layer;
+    const amun__layer *layer = NULL;
     AMUN__CHECK(find_layer(spectrum, i, &layer));
     if (sigma == NULL) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "sigma is NULL");
@@ -312,7 +312,7 @@ amun_status amun_spectrum_vector(const amun_spectrum *spectrum, size_t i, size_t
                                  size_t count)
 {
     amun__enter();
-    const amun__layer *layer;
+    const amun__layer *layer = NULL;
     AMUN__CHECK(find_layer(spectrum, i, &layer));
     const size_t plane = (size_t)(layer->in_shape[1] * layer->in_shape[2]);
     const size_t size = (size_t)layer->in_shape[0] * plane;
