@@ -91,8 +91,8 @@ typedef struct amun_layer_spectrum {
     amun_bound_kind bound;   /**< of sigma_upper */
     int32_t values;          /**< how many singular values there are */
     int32_t iterations;      /**< of the last run; 0: none were needed */
-    int32_t converged;       /**< 1: the stop test was met for all values, or there was nothing to
-                                  iterate; 0 for LEGACY */
+    int32_t converged;       /**< 1: the stop test was met for all values, or nothing had to be
+                                  iterated; 0 after LEGACY's iterations, which have no test */
 } amun_layer_spectrum;
 
 /** The layers of one model with their leading singular values and vectors. Keeps a reference to the
