@@ -298,7 +298,7 @@ START_TEST(test_cancelled)
     call.progress = stop_at_three;
     call.user_data = &calls;
     call.min_interval_ms = 0;
-    ck_fails(amun_spectrum_run(s, 0, &call), AMUN_ERROR_CANCELLED, "");
+    ck_fails(amun_spectrum_run(s, 0, &call), AMUN_ERROR_CANCELLED, "at step 3");
     ck_assert_int_eq(calls, 3);
     ck_fails(amun_spectrum_values(s, 0, &sigma, NULL, 1), AMUN_ERROR_STATE, "no run");
     ck_assert(isnan(layer_at(s, 0).sigma_lower));
@@ -315,7 +315,7 @@ START_TEST(test_ownership)
     amun_model *model = varied_model();
     amun_spectrum *s = spectrum_of(model, NULL);
     ck_ok(amun__model_begin_write(model));
-    ck_fails(amun_spectrum_run(s, 0, NULL), AMUN_ERROR_BUSY, "");
+    ck_fails(amun_spectrum_run(s, 0, NULL), AMUN_ERROR_BUSY, "another call");
     amun__model_end_write(model);
     amun_model_unref(model);
     ck_assert_ptr_eq(amun_spectrum_ref(s), s);
@@ -368,7 +368,7 @@ START_TEST(test_not_finite)
     amun__model_touch(model);
     ck_fails(amun_spectrum_run(s, 0, NULL), AMUN_ERROR_NUMERIC, "layer grouped");
     ck_assert_ptr_nonnull(strstr(amun_last_error_message(), "weight 7 is"));
-    ck_fails(amun_spectrum_values(s, 0, &sigma, NULL, 1), AMUN_ERROR_STATE, "");
+    ck_fails(amun_spectrum_values(s, 0, &sigma, NULL, 1), AMUN_ERROR_STATE, "no run");
     param(model, weight)[7] = kept;
     amun__model_touch(model);
     ck_ok(amun_spectrum_run(s, 0, NULL));
