@@ -153,7 +153,8 @@ static void store_weights(amun__linop *op, const float *narrow, const double *wi
 {
     const bool to_wide = amun__linop_is_f64(op);
     op->version++;
-    if (!to_wide && narrow != NULL && narrow_scale == NULL) { /* every step of a training does this */
+    if (!to_wide && narrow != NULL &&
+        narrow_scale == NULL) { /* every step of a training does this */
         memcpy(op->weights, narrow, op->weight_count * sizeof *narrow);
         return;
     }
