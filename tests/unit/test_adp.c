@@ -24,7 +24,7 @@ static void teardown(void)
 }
 
 /* By the definition, for three members: the determinant by Sarrus' rule. */
-static double naive(const double logits[MEMBERS][CLASSES], double alpha, double beta)
+static double naive(double logits[MEMBERS][CLASSES], double alpha, double beta)
 {
     double p[MEMBERS][CLASSES], q[MEMBERS][CLASSES], g[MEMBERS][MEMBERS], entropy = 0.0;
     for (int i = 0; i < MEMBERS; i++) {
@@ -59,7 +59,7 @@ static double naive(const double logits[MEMBERS][CLASSES], double alpha, double 
     return -alpha * entropy - beta * log(det);
 }
 
-static double sample(const float logits[MEMBERS][CLASSES], size_t count, double alpha, double beta,
+static double sample(float logits[MEMBERS][CLASSES], size_t count, double alpha, double beta,
                      double *seeds)
 {
     amun__adp a;
