@@ -16,14 +16,14 @@ from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, 
                      unlearn_train_options)
 from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BusyError,
                     CancelledError, Clamp, Context,
-                    ContextOptions, Dtype, FailurePolicy, FormatError, InternalError,
-                    InvalidArgumentError, IoError, LogLevel, Mode, Norm, NotFoundError,
+                    ContextOptions, Dtype, EnsembleMethod, FailurePolicy, FormatError,
+                    InternalError, InvalidArgumentError, IoError, LogLevel, LotosMatch, Mode, Norm, NotFoundError,
                     NumericError, OutOfMemoryError, Padding, Progress, RmiaMode, RmiaPopulation,
                     Schedule, ShapeError, Signal, StateError, UnlearnMethod, UnsupportedError,
                     default_context)
 from ._data import Dataset, forget_indices, npy_write
-from ._ensemble import (BlackBox, Ensemble, Transfer, transfer, transfer_black_box,
-                        transfer_white_box)
+from ._ensemble import (BlackBox, Ensemble, EnsembleTrainOptions, LotosOptions, Transfer, transfer,
+                        transfer_black_box, transfer_white_box)
 from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolOptions,
                     TrainOptions, train)
 
