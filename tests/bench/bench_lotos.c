@@ -1,12 +1,12 @@
-/* bench_lotos.c - what the LOTOS term costs: runs of joint training without and with it in turn
- * (A B A B ...), the time of a step of each, and the ratio of the medians. One JSON object.
+/* bench_lotos.c - what the LOTOS term costs: one run of joint training in which every other step
+ * has the term (A B A B ...), the time of a step of each kind, and the ratio of the medians. One
+ * JSON object.
  *
  *   bench_lotos KEY VALUE ...
  *     arch NAME          default resnet18
  *     members N          default 3
  *     batch N            default 128
- *     steps N            timed per run, after one that is not, default 4
- *     repetitions N      runs of each kind, default 3
+ *     repetitions N      timed pairs of steps, after one that is not, default 5
  *     k N, block N       of the term, default 1 and 0
  *     batchnorm 0 | 1    the term on convolution and batch norm too, default 0
  *     threads N          default 0: the runtime's
@@ -20,14 +20,15 @@
 
 #include "amun/ensemble.h"
 
-enum { MOST_MEMBERS = 16, SKIPPED = 1, SIDE = 32, CLASSES = 10 };
+enum { MOST_MEMBERS = 16, SKIPPED = 2, SIDE = 32, CLASSES = 10 };
 
 static const char *const keys[] = {"arch", "members", "batch",     "steps",   "repetitions",
                                    "k",    "block",   "batchnorm", "threads", NULL};
 
+/* Of both kinds of steps: 0 without the term, 1 with it. */
 typedef struct stopwatch {
-    double last, last_cpu, *times, *cpu;
-    size_t steps, used;
+    double last, last_cpu, *times[2], *cpu[2];
+    size_t used[2];
 } stopwatch;
 
 static double cpu_seconds(void)
@@ -39,9 +40,10 @@ static int32_t on_step(const amun_progress *p, void *user)
 {
     stopwatch *w = user;
     double now = amun__now(), cpu = cpu_seconds();
-    if (p->step > SKIPPED && p->total == (uint64_t)w->steps + SKIPPED) {
-        w->cpu[w->used] = 1e3 * (cpu - w->last_cpu);
-        w->times[w->used++] = 1e3 * (now - w->last);
+    if (p->step > SKIPPED) {
+        size_t kind = p->step % 2; /* steps are counted from 1, and the first one has the term */
+        w->cpu[kind][w->used[kind]] = 1e3 * (cpu - w->last_cpu);
+        w->times[kind][w->used[kind]++] = 1e3 * (now - w->last);
     }
     w->last = now;
     w->last_cpu = cpu;
@@ -91,7 +93,7 @@ static amun_ensemble *make_ensemble(amun_context *ctx, const bench_args *args)
 }
 
 static void run(amun_ensemble *ensemble, const amun_dataset *data, const bench_args *args,
-                bool lotos, stopwatch *watch)
+                stopwatch *watch)
 {
     amun_train_options train;
     amun_lotos_options term;
@@ -109,8 +111,9 @@ static void run(amun_ensemble *ensemble, const amun_dataset *data, const bench_a
     term.batchnorm = (int32_t)bench_number(args, "batchnorm", 0, 0, 1);
     term.mal = 0.0; /* every layer has a gradient: the dearest case */
     term.initial_iterations = 1;
+    term.every = 2;
     o.train = &train;
-    o.lotos = lotos ? &term : NULL;
+    o.lotos = &term;
     call.progress = on_step;
     call.user_data = watch;
     call.min_interval_ms = 0;
@@ -121,44 +124,41 @@ int main(int argc, char **argv)
 {
     const bench_args args = {argc, argv};
     bench_args_check(&args, keys);
-    const size_t steps = (size_t)bench_number(&args, "steps", 4, 1, 1000);
-    const size_t repetitions = (size_t)bench_number(&args, "repetitions", 3, 1, 100);
+    const size_t pairs = (size_t)bench_number(&args, "repetitions", 5, 1, 100);
     const size_t batch = (size_t)bench_number(&args, "batch", 128, 1, 65536);
-    const size_t most = steps * repetitions;
     amun_context *ctx = NULL;
     bench_must(amun_context_create(&ctx, NULL), "context");
     bench_must(amun_context_set_threads(ctx, (int32_t)bench_number(&args, "threads", 0, 0, 1024)),
                "threads");
-    amun_dataset *data = random_data(ctx, batch * (steps + SKIPPED));
+    amun_dataset *data = random_data(ctx, batch * (2 * pairs + SKIPPED));
     amun_ensemble *ensemble = make_ensemble(ctx, &args);
-    stopwatch watches[2];
+    stopwatch watch = {.last = 0.0};
     for (size_t kind = 0; kind < 2; kind++) {
-        watches[kind] = (stopwatch){.times = bench_memory(most, sizeof(double)),
-                                    .cpu = bench_memory(most, sizeof(double)),
-                                    .steps = steps};
+        watch.times[kind] = bench_memory(pairs, sizeof(double));
+        watch.cpu[kind] = bench_memory(pairs, sizeof(double));
     }
     bench_probe before = bench_probe_run(2);
-    for (size_t i = 0; i < 2 * repetitions; i++) {
-        run(ensemble, data, &args, i % 2 == 1, &watches[i % 2]);
+    run(ensemble, data, &args, &watch);
+    bench_spread times[2], cpu[2];
+    for (size_t kind = 0; kind < 2; kind++) {
+        times[kind] = bench_spread_of(watch.times[kind], pairs);
+        cpu[kind] = bench_spread_of(watch.cpu[kind], pairs);
     }
-    size_t used = watches[0].used;
-    bench_spread plain = bench_spread_of(watches[0].times, used);
-    bench_spread lotos = bench_spread_of(watches[1].times, used);
-    bench_spread plain_cpu = bench_spread_of(watches[0].cpu, used);
-    bench_spread lotos_cpu = bench_spread_of(watches[1].cpu, used);
     (void)printf("{\"bench\": \"lotos\", \"arch\": \"%s\", \"members\": %zu, \"batch\": %zu, "
-                 "\"steps\": %zu, \"plain_ms_min\": %.1f, \"plain_ms_median\": %.1f, "
+                 "\"pairs\": %zu, \"plain_ms_min\": %.1f, \"plain_ms_median\": %.1f, "
                  "\"lotos_ms_min\": %.1f, \"lotos_ms_median\": %.1f, \"ratio\": %.4f, "
-                 "\"plain_cpu_ms_median\": %.1f, \"lotos_cpu_ms_median\": %.1f, "
+                 "\"plain_cpu_ms_min\": %.1f, \"plain_cpu_ms_median\": %.1f, "
+                 "\"lotos_cpu_ms_min\": %.1f, \"lotos_cpu_ms_median\": %.1f, "
                  "\"cpu_ratio\": %.4f, ",
-                 bench_text(&args, "arch", "resnet18"), amun_ensemble_count(ensemble), batch, used,
-                 plain.min, plain.median, lotos.min, lotos.median, lotos.median / plain.median,
-                 plain_cpu.median, lotos_cpu.median, lotos_cpu.median / plain_cpu.median);
+                 bench_text(&args, "arch", "resnet18"), amun_ensemble_count(ensemble), batch, pairs,
+                 times[0].min, times[0].median, times[1].min, times[1].median,
+                 times[1].median / times[0].median, cpu[0].min, cpu[0].median, cpu[1].min,
+                 cpu[1].median, cpu[1].median / cpu[0].median);
     bench_probe_print(stdout, "probe_before", before);
     (void)printf("}\n");
     for (size_t kind = 0; kind < 2; kind++) {
-        free(watches[kind].times);
-        free(watches[kind].cpu);
+        free(watch.times[kind]);
+        free(watch.cpu[kind]);
     }
     amun_ensemble_unref(ensemble);
     amun_dataset_unref(data);
