@@ -40,7 +40,7 @@ static int32_t on_step(const amun_progress *p, void *user)
 {
     stopwatch *w = user;
     double now = amun__now(), cpu = cpu_seconds();
-    if (p->step > SKIPPED) {
+    if (p->step > SKIPPED && strcmp(p->phase, "ensemble") == 0) {
         size_t kind = p->step % 2; /* steps are counted from 1, and the first one has the term */
         w->cpu[kind][w->used[kind]] = 1e3 * (cpu - w->last_cpu);
         w->times[kind][w->used[kind]++] = 1e3 * (now - w->last);
