@@ -93,31 +93,35 @@ typedef struct amun_layer_pair {
 typedef int32_t amun_lotos_match;
 enum {
     AMUN_LOTOS_MATCH_BY_INDEX = 1, /**< l-th convolution with l-th convolution; all inputs agree */
-    AMUN_LOTOS_MATCH_FIRST_ONLY = 2, /**< the first convolutions: for different architectures */
-    AMUN_LOTOS_MATCH_BY_INPUT_SHAPE = 3, /**< the next convolution with an input of that shape */
+    AMUN_LOTOS_MATCH_FIRST_ONLY = 2,     /**< the first convolutions: for different architectures */
+    AMUN_LOTOS_MATCH_BY_INPUT_SHAPE = 3, /**< n-th convolution with an input of that shape, for all
+                                              of the member that has fewer convolutions */
     AMUN_LOTOS_MATCH_PAIRS = 4           /**< `pairs` */
 };
 
-/** LOTOS (arXiv 2410.05136): for each ordered pair of corresponding layers, f maps the leading right
- *  singular vectors of g to vectors no longer than `mal`. Adds to the loss
- *  lambda * sum_i w_i relu(|f v'_i| - mal), w_i falling by `decay`. @since 0.1 */
+/** LOTOS (arXiv 2410.05136): for each ordered pair of corresponding layers, f maps the leading
+ * right singular vectors of g to vectors no longer than `mal`. Adds to the loss lambda * sum_i w_i
+ * relu(|f v'_i| - mal), w_i falling by `decay`. @since 0.1 */
 typedef struct amun_lotos_options {
     size_t struct_size;
     int32_t k;              /**< vectors per layer, default 1, range [1, 64] */
     amun_lotos_match match; /**< default AMUN_LOTOS_MATCH_BY_INDEX */
     int32_t mean;      /**< 0 (default): sum over layers and ordered pairs, as the authors' program;
-                            1: mean over them, as the paper's equation 3.4 */
-    int32_t batchnorm; /**< 1: convolution and batch norm as one map too; default 0 */
+                            1: each member gets the mean over its own, lambda as in the paper's
+                            equation 3.4 */
+    int32_t batchnorm; /**< 1: convolution and batch norm as one map too, in evaluation mode, in
+                            each pair both or neither; default 0 */
     double lambda;     /**< default 0.05 (with batch norm the authors take 0.01), range [0, 1e6] */
     double mal;        /**< largest length that costs nothing, default 0.8, range [0, 1e6] */
-    double batchnorm_lambda; /**< default 0.05 */
-    double batchnorm_mal;    /**< default 0.8 */
-    double decay;            /**< default 0.01, range [0, 1] */
-    int32_t block;              /**< vectors that iterate, default 0: k and some guard vectors */
+    double batchnorm_lambda;    /**< default 0.05 */
+    double batchnorm_mal;       /**< default 0.8 */
+    double decay;               /**< default 0.01, range [0, 1] */
+    int32_t block;              /**< vectors that iterate, k to 1024; default 0: k + 3 */
     int32_t power_iterations;   /**< per refresh, default 1, range [1, 1000] */
     int32_t initial_iterations; /**< before the first step, default 100, range [1, 100000] */
     int32_t every;              /**< steps between two terms, default 1, range [1, 1000000] */
-    const amun_layer_pair *pairs; /**< PAIRS: `pair_count` of them; each counts in both directions */
+    const amun_layer_pair
+        *pairs; /**< PAIRS: `pair_count` of them; each counts in both directions */
     size_t pair_count;
     uint64_t seed; /**< of the starting vectors, default 0 */
 } amun_lotos_options;
@@ -127,8 +131,8 @@ AMUN_API amun_status amun_lotos_options_init(amun_lotos_options *opts, size_t si
 /** @since 0.1 */
 typedef struct amun_ensemble_train_options {
     size_t struct_size;
-    amun_ensemble_method method;     /**< default AMUN_ENSEMBLE_PLAIN */
-    int32_t attack_steps;            /**< default 0, as published: PGD_AT, TRADES, DVERGE 10, TRS 6 */
+    amun_ensemble_method method; /**< default AMUN_ENSEMBLE_PLAIN */
+    int32_t attack_steps;        /**< default 0, as published: PGD_AT, TRADES, DVERGE 10, TRS 6 */
     const amun_train_options *train; /**< NULL: defaults; its `clip` holds each member */
     const amun_lotos_options *lotos; /**< NULL (default): without; goes with every method */
     double attack_eps;  /**< default 0, as published: PGD_AT 8/255, TRADES 0.031, TRS 8/255 (from
@@ -149,9 +153,12 @@ typedef struct amun_ensemble_train_options {
 AMUN_API amun_status amun_ensemble_train_options_init(amun_ensemble_train_options *opts,
                                                       size_t size);
 /** Trains all members on the same batches. Arguments, statuses, checkpoints and determinism as
- *  amun_train_run(); the result's loss and accuracy are means over the members. Each member may
- *  stand in the ensemble once (INVALID_ARGUMENT). A pair of layers with different inputs gives
- *  SHAPE, a method that needs two members and has one INVALID_ARGUMENT. @since 0.1 */
+ *  amun_train_run(), phase "ensemble" (and "lotos" before the first step); the result's loss, of
+ * the whole objective, and accuracy are means over the members. Each member may stand in the
+ * ensemble once (INVALID_ARGUMENT). A pair of layers with different inputs gives SHAPE;
+ * INVALID_ARGUMENT also for a method or LOTOS that needs two members and has one. BUSY: nothing was
+ * changed.
+ *  @since 0.1 */
 AMUN_API amun_status amun_ensemble_train(amun_train_result *result, amun_ensemble *ensemble,
                                          const amun_dataset *data, const int64_t *indices,
                                          size_t count, const amun_ensemble_train_options *opts,
