@@ -15,14 +15,15 @@ from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, 
                      rmia_scores, signal, svc_features, svc_mis, tpr_at_fpr, unlearn,
                      unlearn_train_options)
 from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKind, BusyError,
-                    CancelledError, Clamp, Context, ContextOptions, Dtype, FailurePolicy,
-                    FormatError, InternalError, InvalidArgumentError, IoError, LayerKind, LogLevel,
-                    Mode, Norm, NotFoundError, NumericError, OutOfMemoryError, Padding, Progress,
-                    RmiaMode, RmiaPopulation, Schedule, ShapeError, Signal, SpectrumMethod,
-                    StateError, UnlearnMethod, UnsupportedError, default_context)
+                    CancelledError, Clamp, Context, ContextOptions, Dtype, EnsembleMethod,
+                    FailurePolicy, FormatError, InternalError, InvalidArgumentError, IoError,
+                    LayerKind, LogLevel, LotosMatch, Mode, Norm, NotFoundError, NumericError,
+                    OutOfMemoryError, Padding, Progress, RmiaMode, RmiaPopulation, Schedule,
+                    ShapeError, Signal, SpectrumMethod, StateError, UnlearnMethod, UnsupportedError,
+                    default_context)
 from ._data import Dataset, forget_indices, npy_write
-from ._ensemble import (BlackBox, Ensemble, Transfer, transfer, transfer_black_box,
-                        transfer_white_box)
+from ._ensemble import (BlackBox, Ensemble, EnsembleTrainOptions, LotosOptions, Transfer, transfer,
+                        transfer_black_box, transfer_white_box)
 from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolOptions,
                     TrainOptions, train)
 from ._spectral import Local, Spectrum, SpectrumOptions, lipschitz_local
