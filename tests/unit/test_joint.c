@@ -5,7 +5,7 @@
 #include "nn/linop.h"
 #include "training.h"
 
-enum { COUNT = 30, SIDE = 6, CLASSES = 3, MEMBERS = 3, EPOCHS = 4 };
+enum { COUNT = 30, SIDE = 6, CLASSES = 3, MEMBERS = 3, EPOCHS = 3 };
 
 static test_allocator allocator;
 static amun_context *ctx;
@@ -186,7 +186,7 @@ START_TEST(test_resume)
     all_bytes expected = bytes_now();
     choose(&part, method, true, path);
     part.lotos.every = 3;
-    watcher w = {.stop_at = 10}; /* in the third epoch of four; LOTOS counts fewer layers */
+    watcher w = {.stop_at = 10}; /* in the third epoch; LOTOS counts fewer layers */
     amun_call_options call = watched(&w);
     ck_assert_int_eq(train_fresh(&part, &call, NULL), AMUN_ERROR_CANCELLED);
     ck_assert_str_eq(w.phase, "ensemble");
@@ -275,7 +275,7 @@ START_TEST(test_lowers)
 {
     choice c;
     choose(&c, AMUN_ENSEMBLE_PLAIN, false, NULL);
-    c.train.epochs = 40;
+    c.train.epochs = 30;
     c.train.augment_pad = c.train.augment_flip = 0;
     ck_ok(train_fresh(&c, NULL, NULL));
     double before = overlap();
