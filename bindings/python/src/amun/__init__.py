@@ -8,7 +8,7 @@
 Option structs of the library are classes (TrainOptions, ...), and functions take their fields as
 keyword arguments. What is not passed keeps the library's default.
 """
-from . import _attack, _audit, _base, _data, _ensemble, _nets
+from . import _attack, _audit, _base, _certify, _data, _ensemble, _nets
 from ._attack import (ApgdOptions, Attack, AdvSet, FfgsmOptions, FgsmOptions, MimOptions,
                       PgdL2Options, PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)
 from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, rmia_inclusion,
@@ -21,6 +21,7 @@ from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BusyErro
                     NumericError, OutOfMemoryError, Padding, Progress, RmiaMode, RmiaPopulation,
                     Schedule, ShapeError, Signal, StateError, UnlearnMethod, UnsupportedError,
                     default_context)
+from ._certify import Certified, certify, transfer_bound, unlearn_diagnose
 from ._data import Dataset, forget_indices, npy_write
 from ._ensemble import (BlackBox, Ensemble, Transfer, transfer, transfer_black_box,
                         transfer_white_box)
@@ -29,6 +30,9 @@ from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolO
 
 MemoryStats = _base.MemoryStats.type
 TrainResult = _nets.TrainResult.type
+Certificate = _certify.Certificate.type
+TransferGap = _certify.TransferGap.type
+UnlearnBound = _certify.UnlearnBound.type
 TransferResult = _ensemble.TransferResult.type
 UnlearnResult = _audit.UnlearnResult.type
 Audit = _audit.Audit.type
