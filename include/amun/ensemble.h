@@ -219,6 +219,56 @@ AMUN_API amun_status amun_transfer_white_box(amun_transfer_result *result, amun_
                                              const int64_t *indices, size_t n,
                                              const amun_call_options *call);
 
+/* ---- what Lipschitz constants promise -------------------------------------------------------- */
+
+/** Rightly classified samples whose class no small change of the image can turn. @since 0.1 */
+typedef struct amun_certificate {
+    size_t struct_size; /**< set by the caller */
+    int64_t samples;
+    int64_t right;     /**< rightly classified */
+    int64_t certified; /**< of these: the class stays wherever the image moves by at most eps */
+    double accuracy;   /**< certified / samples, in percent: certified accuracy at eps */
+    double radius;     /**< median certified radius of the right ones; NaN if there is none */
+} amun_certificate;
+
+/** With L a bound on the Lipschitz constant of the logits (amun_lipschitz_bound(), l2): a logit
+ *  margin m cannot vanish within m / (sqrt(2) L). With several members, m is the margin of the mean
+ *  probabilities, and L half the mean of theirs. In exact arithmetic: the rounding of the forward
+ *  pass is not covered. It bounds T_rate(F -> target) under attacks that move by at most eps: at
+ *  most the share of eligible samples whose radius is below eps.
+ *  [out] result nullable, struct_size set. [out] radii [n], nullable: l2, in pixels' units; 0 for a
+ *  wrong sample. [in] lipschitz: one per member, positive, infinity allowed. [in] eps: l2, at least
+ *  0 (for an linf ball: sqrt(pixels) times its radius). [in] data, indices, n as
+ *  amun_transfer_run(). [in] call nullable; phase "certify". Statuses: as
+ *  amun_ensemble_evaluate(). @since 0.1 */
+AMUN_API amun_status amun_transfer_certify(amun_certificate *result, double *radii,
+                                           const amun_ensemble *target, const double *lipschitz,
+                                           double eps, const amun_dataset *data,
+                                           const int64_t *indices, size_t n,
+                                           const amun_call_options *call);
+
+/** How far apart two models can be on attacked images. Risks are mean cross-entropies. @since 0.1 */
+typedef struct amun_transfer_gap {
+    size_t struct_size;    /**< set by the caller */
+    double clean[2];       /**< risk of the attacked model and of the judge on clean images */
+    double attacked[2];    /**< on attacked ones; NaN without an attack */
+    double moved;          /**< longest way of an attacked image, l2; NaN without an attack */
+    double bound;          /**< |clean[0] - clean[1]| + 2 sqrt(2) max(L) eps, which
+                                |attacked[0] - attacked[1]| cannot exceed */
+    int64_t samples;
+} amun_transfer_gap;
+
+/** The transfer proposition of arXiv 2410.05136 with L sqrt(2) as the constant of the loss: permissive,
+ *  not a prediction. [out] result: struct_size set. [in] attacked, judge: of the same input and
+ *  classes; lipschitz: of their logits, positive. [in] eps: l2, at least 0. [in] attack nullable:
+ *  then nothing is attacked; one that moves an image further than eps gives INVALID_ARGUMENT,
+ *  naming it. The rest as amun_transfer_run(); phases "risk", "attack". @since 0.1 */
+AMUN_API amun_status amun_transfer_bound(amun_transfer_gap *result, const amun_model *attacked,
+                                         const amun_model *judge, const double lipschitz[2],
+                                         double eps, amun_attack *attack, const amun_dataset *data,
+                                         const int64_t *indices, size_t n,
+                                         const amun_call_options *call);
+
 #ifdef __cplusplus
 }
 #endif

@@ -335,6 +335,22 @@ FIELD(amun_transfer_result, target_right, 56, 8);
 FIELD(amun_transfer_result, clamp, 64, 4);
 FIELD(amun_transfer_result, reserved0, 68, 4);
 
+SIZE(amun_certificate, 48);
+FIELD(amun_certificate, struct_size, 0, 8);
+FIELD(amun_certificate, samples, 8, 8);
+FIELD(amun_certificate, right, 16, 8);
+FIELD(amun_certificate, certified, 24, 8);
+FIELD(amun_certificate, accuracy, 32, 8);
+FIELD(amun_certificate, radius, 40, 8);
+
+SIZE(amun_transfer_gap, 64);
+FIELD(amun_transfer_gap, struct_size, 0, 8);
+FIELD(amun_transfer_gap, clean, 8, 16);
+FIELD(amun_transfer_gap, attacked, 24, 16);
+FIELD(amun_transfer_gap, moved, 40, 8);
+FIELD(amun_transfer_gap, bound, 48, 8);
+FIELD(amun_transfer_gap, samples, 56, 8);
+
 /* ---- unlearn.h ----------------------------------------------------------------------------- */
 
 SIZE(amun_unlearn_options, 32);
@@ -353,6 +369,20 @@ FIELD(amun_unlearn_result, failed, 32, 8);
 FIELD(amun_unlearn_result, loss, 40, 8);
 FIELD(amun_unlearn_result, accuracy, 48, 8);
 FIELD(amun_unlearn_result, seconds, 56, 8);
+
+SIZE(amun_unlearn_bound, 96);
+FIELD(amun_unlearn_bound, struct_size, 0, 8);
+FIELD(amun_unlearn_bound, samples, 8, 8);
+FIELD(amun_unlearn_bound, delta, 16, 8);
+FIELD(amun_unlearn_bound, l_delta, 24, 8);
+FIELD(amun_unlearn_bound, original_adversarial, 32, 8);
+FIELD(amun_unlearn_bound, unlearned_adversarial, 40, 8);
+FIELD(amun_unlearn_bound, retrained_clean, 48, 8);
+FIELD(amun_unlearn_bound, retrained_adversarial, 56, 8);
+FIELD(amun_unlearn_bound, c, 64, 8);
+FIELD(amun_unlearn_bound, before, 72, 8);
+FIELD(amun_unlearn_bound, after, 80, 8);
+FIELD(amun_unlearn_bound, bound, 88, 8);
 
 /* ---- mia.h --------------------------------------------------------------------------------- */
 

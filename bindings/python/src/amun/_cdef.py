@@ -504,6 +504,24 @@ typedef struct amun_transfer_result {
 amun_status amun_transfer_run(amun_transfer_result *result, double *rates, int64_t *eligible, amun_model *const *models, size_t count, amun_attack *attack, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
 amun_status amun_transfer_black_box(amun_transfer_result *result, double *rates, int64_t *eligible, double *robust, amun_model *const *surrogates, size_t count, amun_attack *attack, const amun_ensemble *target, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
 amun_status amun_transfer_white_box(amun_transfer_result *result, amun_attack *attack, const amun_ensemble *target, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
+typedef struct amun_certificate {
+    size_t struct_size;
+    int64_t samples;
+    int64_t right;
+    int64_t certified;
+    double accuracy;
+    double radius;
+} amun_certificate;
+amun_status amun_transfer_certify(amun_certificate *result, double *radii, const amun_ensemble *target, const double *lipschitz, double eps, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
+typedef struct amun_transfer_gap {
+    size_t struct_size;
+    double clean[2];
+    double attacked[2];
+    double moved;
+    double bound;
+    int64_t samples;
+} amun_transfer_gap;
+amun_status amun_transfer_bound(amun_transfer_gap *result, const amun_model *attacked, const amun_model *judge, const double lipschitz[2], double eps, amun_attack *attack, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
 
 /* mia.h */
 typedef int32_t amun_signal;
@@ -679,6 +697,21 @@ typedef struct amun_unlearn_result {
     double seconds;
 } amun_unlearn_result;
 amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *model, const amun_dataset *train, const int64_t *forget, size_t count, const amun_advset *set, const amun_unlearn_options *opts, const amun_call_options *call);
+typedef struct amun_unlearn_bound {
+    size_t struct_size;
+    int64_t samples;
+    double delta;
+    double l_delta;
+    double original_adversarial;
+    double unlearned_adversarial;
+    double retrained_clean;
+    double retrained_adversarial;
+    double c;
+    double before;
+    double after;
+    double bound;
+} amun_unlearn_bound;
+amun_status amun_unlearn_diagnose(amun_unlearn_bound *result, const amun_model *original, const amun_model *unlearned, const amun_model *retrained, const amun_dataset *train, const amun_advset *set, double lipschitz, double beta, const amun_call_options *call);
 """
 
 VERSION = "0.1.0"
