@@ -13,6 +13,7 @@ typedef struct run {
     amun__mix mix; /* the recipe's, with the options' augmentation and smoothing */
     amun__loader *loader;
     amun__checkpoint checkpoint;
+    amun__spare spare;
     size_t total, batch, classes, steps; /* steps per epoch */
     amun__run_state state;               /* between epochs */
     double loss_sum;                     /* of this epoch so far */
@@ -71,6 +72,7 @@ static amun_status prepare(run *r)
 static void release(run *r)
 {
     amun__loader_close(r->loader);
+    amun__free(r->ctx, r->spare.values);
     for (size_t i = 0; i < r->count; i++) {
         amun__member *m = &r->members[i];
         if (m->plan != NULL) {
@@ -102,33 +104,6 @@ static amun_status resume(run *r)
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
-amun__plan *amun__step_plan(const amun__step *step, size_t member)
-{
-    const amun__member *m = &step->members[member];
-    return (int64_t)step->batch->count == amun__plan_batch(m->plan) ? m->plan : m->tail;
-}
-
-amun_status amun__step_cross_entropy(amun__step *step, size_t member)
-{
-    amun__member *m = &step->members[member];
-    const amun__batch *batch = step->batch;
-    amun__plan *plan = amun__step_plan(step, member);
-    AMUN__CHECK(amun__plan_forward(plan, batch->images, m->logits));
-    double loss = amun__loss_cross_entropy(m->logits, batch->targets, batch->weights, batch->count,
-                                           step->classes, 1.0 / (double)batch->count, m->seed);
-    step->loss += loss;
-    if (!isfinite(loss)) {
-        return AMUN_OK; /* the run says where */
-    }
-    AMUN__CHECK(amun__plan_backward(plan, m->seed, NULL, m->diff));
-    AMUN__CHECK(amun__model_update_statistics(m->model, plan));
-    for (size_t i = 0; i < batch->count; i++) {
-        step->right +=
-            amun__loss_argmax(m->logits + i * step->classes, step->classes) == batch->labels[i];
-    }
-    return AMUN_OK;
-}
-
 static amun_status fill_gradients(run *r, amun__step *step)
 {
     if (r->recipe->objective != NULL) {
@@ -148,6 +123,7 @@ static amun_status take_step(run *r, const amun__batch *batch, size_t at)
         .count = r->count,
         .batch = batch,
         .classes = r->classes,
+        .spare = &r->spare,
         .index = r->state.epoch * (int64_t)r->steps + (int64_t)at,
         .epoch = r->state.epoch,
     };
