@@ -278,3 +278,19 @@ amun_status amun__graph_freeze(amun_graph *graph)
     graph->frozen = 1;
     return AMUN_OK;
 }
+
+int32_t amun__graph_following_batchnorm(const amun_graph *graph, int32_t index)
+{
+    int32_t found = -1;
+    for (int32_t i = index + 1; i < graph->node_count; i++) {
+        for (int32_t j = 0; j < graph->nodes[i].input_count; j++) {
+            if (graph->nodes[i].inputs[j] == index) {
+                if (found >= 0 || graph->nodes[i].kind != AMUN__NODE_BATCHNORM) {
+                    return -1;
+                }
+                found = i;
+            }
+        }
+    }
+    return found;
+}

@@ -63,6 +63,8 @@ struct amun_graph {
 
 /* Assigns offsets (trainable first, both in order of creation) and forbids further nodes. */
 amun_status amun__graph_freeze(amun_graph *graph);
+/* The batch norm that is the only reader of node `index`; -1: there is none. */
+int32_t amun__graph_following_batchnorm(const amun_graph *graph, int32_t index);
 /* The named architecture on an empty graph, or NOT_FOUND listing the names (arch.c). */
 amun_status amun__arch_build(amun_graph **out, amun_context *ctx, const char *arch,
                              const amun_model_options *opts);

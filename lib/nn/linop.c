@@ -5,6 +5,7 @@
 #include "core/linalg.h"
 
 #define MAX_VALUES ((size_t)1 << 31) /* of one vector, or of the weights */
+#define PARALLEL_FROM 65536
 
 size_t amun__linop_value_size(const amun__linop *op)
 {
@@ -148,9 +149,27 @@ fail:
 
 /* Copies the weights, multiplied by their entries of the scale. Either pointer to the weights is
  * NULL. */
+static void store_narrow(const amun__linop *op, float *restrict to, const float *restrict from,
+                         const float *scale)
+{
+    const size_t stride = op->scale_stride, rows = op->weight_count / stride;
+#pragma omp parallel for schedule(static) if (op->weight_count >= PARALLEL_FROM)
+    for (size_t row = 0; row < rows; row++) {
+        const float factor = scale != NULL ? scale[row] : 1.0f;
+        for (size_t i = row * stride; i < (row + 1) * stride; i++) {
+            to[i] = factor * from[i];
+        }
+    }
+}
+
 static void store_weights(amun__linop *op, const float *narrow, const double *wide,
                           const float *narrow_scale, const double *wide_scale)
 {
+    op->version++;
+    if (!amun__linop_is_f64(op) && wide == NULL) {
+        store_narrow(op, op->weights, narrow, narrow_scale);
+        return;
+    }
     for (size_t i = 0; i < op->weight_count; i++) {
         size_t at = i / op->scale_stride;
         double value = wide != NULL ? wide[i] : (double)narrow[i];
@@ -159,13 +178,8 @@ static void store_weights(amun__linop *op, const float *narrow, const double *wi
         } else if (narrow_scale != NULL) {
             value *= (double)narrow_scale[at];
         }
-        if (amun__linop_is_f64(op)) {
-            ((double *)op->weights)[i] = value;
-        } else {
-            ((float *)op->weights)[i] = (float)value;
-        }
+        ((double *)op->weights)[i] = value;
     }
-    op->version++;
 }
 
 static amun_status finish(amun__linop **out, amun__linop *op, amun_status status)

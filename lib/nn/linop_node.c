@@ -46,23 +46,6 @@ static amun_status fill_factors(factors *f, const amun_model *model, int32_t ind
     return AMUN_OK;
 }
 
-/* The batch norm that is the only reader of node `index`; -1: there is none. */
-static int32_t following_batchnorm(const amun_graph *graph, int32_t index)
-{
-    int32_t found = -1;
-    for (int32_t i = index + 1; i < graph->node_count; i++) {
-        for (int32_t j = 0; j < graph->nodes[i].input_count; j++) {
-            if (graph->nodes[i].inputs[j] == index) {
-                if (found >= 0 || graph->nodes[i].kind != AMUN__NODE_BATCHNORM) {
-                    return -1;
-                }
-                found = i;
-            }
-        }
-    }
-    return found;
-}
-
 static amun__linop_shape shape_of(const amun__node *node, const amun__node *src)
 {
     amun__linop_shape s = {.in_channels = src->channels,
@@ -103,7 +86,7 @@ static amun_status create_weighted(amun__linop **out, const amun_model *model, i
     const amun__node *node = &graph->nodes[index], *src = &graph->nodes[node->inputs[0]];
     amun_context *ctx = model->object.ctx;
     const float *weights = param_values(model, node->weight);
-    int32_t bn = fold ? following_batchnorm(graph, index) : -1;
+    int32_t bn = fold ? amun__graph_following_batchnorm(graph, index) : -1;
     amun__linop *op = NULL;
     factors f = {0};
     amun_status status = AMUN_OK;
