@@ -6,8 +6,6 @@
 #include "ensemble/ensemble.h"
 #include "train/train.h"
 
-extern const amun__options_table amun__lotos_options_table;
-
 /* ---- pairs (pairs.c) ------------------------------------------------------------------------- */
 
 /* A layer that stands in some pair. */

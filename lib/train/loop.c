@@ -293,8 +293,8 @@ amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
 
 /* ---- plain training ------------------------------------------------------------------------- */
 
-static amun_status fill_recipe(amun__recipe *recipe, const amun_model *model,
-                               const amun_dataset *data, const int64_t *indices, size_t count)
+amun_status amun__recipe_fill(amun__recipe *recipe, const amun_model *model,
+                              const amun_dataset *data, const int64_t *indices, size_t count)
 {
     amun__dataset_info info;
     amun__dataset_info_get(data, &info);
@@ -310,7 +310,6 @@ static amun_status fill_recipe(amun__recipe *recipe, const amun_model *model,
         AMUN__CHECK(amun__indices_check(amun__model_context(model), indices, count, info.count,
                                         false, "training set"));
     }
-    recipe->name = "train";
     recipe->mix = (amun__mix){
         .parts[0] = {.dataset = data,
                      .indices = indices,
@@ -340,7 +339,8 @@ amun_status amun_train_run(amun_train_result *result, amun_model *model, const a
     amun__progress_state progress;
     AMUN__CHECK(amun__options_read(&amun__train_options_table, &recipe.options, opts));
     AMUN__CHECK(amun__progress_begin(&progress, call));
-    AMUN__CHECK(fill_recipe(&recipe, model, data, indices, count));
+    recipe.name = "train";
+    AMUN__CHECK(amun__recipe_fill(&recipe, model, data, indices, count));
     AMUN__CHECK(amun__model_begin_write(model));
     amun_status status = amun__recipe_run(model, &recipe, &progress, result);
     amun__model_end_write(model);

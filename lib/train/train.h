@@ -65,7 +65,7 @@ void amun__step_count_right(amun__step *step, const float *logits);
 
 /* What a run minimises, where it is not each member's cross-entropy. */
 typedef struct amun__objective {
-    const char *identity; /* for checkpoints: options as text. NULL: nothing to tell */
+    const char *identity; /* for checkpoints: options, a JSON object. NULL: nothing to tell */
     void *self;
     /* Fills the diff of every member; weight decay and l1 come later. */
     amun_status (*gradients)(void *self, amun__step *step);
@@ -103,6 +103,9 @@ amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
 amun_status amun__recipe_run_joint(amun_model *const *models, size_t count,
                                    const amun__recipe *recipe, amun__progress_state *progress,
                                    amun_train_result *result);
+/* The mix of plain training on `data`, or on indices of it: augmented, with its own labels. */
+amun_status amun__recipe_fill(amun__recipe *recipe, const amun_model *model,
+                              const amun_dataset *data, const int64_t *indices, size_t count);
 /* lr of a step (PyTorch's StepLR etc.; epoch 0-based). COSINE and ONECYCLE, with s the 0-based step
  * of T in all and W = warmup * T rounded to a whole number: for s < W lr * (s + 1) / (W + 1); then,
  * with q = (s - W) / (T - W), lr * (f + (1 - f) * (1 + cos(pi q)) / 2) or lr * (1 - (1 - f) * q),
