@@ -4,6 +4,7 @@
  * where half of x~ is clean and half goes where sum_i |g_i|^2 is largest nearby. */
 #include "core/linalg.h"
 #include "ensemble/alignment.h"
+#include "ensemble/trs.h"
 
 #define FIRST_EPS 0.005 /* radius in the first epoch */
 
@@ -101,6 +102,11 @@ static amun_status make_images(const amun__joint *joint, amun__step *step)
         AMUN__CHECK(climb(joint, step, eps, size));
     }
     return AMUN_OK;
+}
+
+const float *amun__trs_images(const amun__joint *joint)
+{
+    return ((const trs *)joint->own)->images;
 }
 
 /* ---- the step -------------------------------------------------------------------------------- */

@@ -134,8 +134,12 @@ size_t amun__prefix_candidates(const amun_model *model, int32_t *nodes, size_t c
         if (relu->kind != AMUN__NODE_RELU || relu->inputs[0] == before) {
             continue;
         }
-        const amun__node *map =
-            read->kind == AMUN__NODE_BATCHNORM ? &graph->nodes[read->inputs[0]] : read;
+        const amun__node *map = read;
+        if (read->kind == AMUN__NODE_BATCHNORM) {
+            do {
+                map = &graph->nodes[map->inputs[0]];
+            } while (map->kind == AMUN__NODE_MAX_POOL || map->kind == AMUN__NODE_AVG_POOL);
+        }
         if (map->kind == AMUN__NODE_CONV2D) {
             before = relu->inputs[0];
             if (count < capacity) {

@@ -12,9 +12,9 @@ amun_status amun__prefix_create(amun_model **out, const amun_model *model, int32
 /* Values and running statistics of `model`, from which `prefix` was made. */
 void amun__prefix_update(amun_model *prefix, const amun_model *model);
 
-/* Nodes that are convolutions, or batch norms that read one, and that a ReLU reads: what it reads
- * there. The first `capacity` of them go into `nodes` (nullable with 0); returns how many there
- * are. */
+/* Nodes that a ReLU reads and that are convolutions, or batch norms of one, with or without a pool
+ * in between: what is there before the ReLU. The first `capacity` of them go into `nodes` (nullable
+ * with 0); returns how many there are. */
 size_t amun__prefix_candidates(const amun_model *model, int32_t *nodes, size_t capacity);
 
 #endif
