@@ -135,9 +135,9 @@ JOINT void joint_step(joint_fixture *f, const amun__joint_method *method)
     f->joint.own = NULL;
 }
 
-/* Summed cross-entropy of a member at some images in train mode, by a plan of its own; gradients
- * (nullable) in the images and in the parameters, of the sum. */
-JOINT double joint_entropy(const joint_fixture *f, size_t member, const float *images,
+/* Summed cross-entropy of a member at some images in train mode, by a plan of its own; `scale`
+ * times its gradients (nullable) in the images and in the parameters. */
+JOINT double joint_entropy(const joint_fixture *f, size_t member, const float *images, double scale,
                            float *diff_src, float *diff)
 {
     amun__plan *plan = NULL;
@@ -146,7 +146,7 @@ JOINT double joint_entropy(const joint_fixture *f, size_t member, const float *i
     ck_ok(amun__model_lease(f->models[member], (int64_t)f->rows, AMUN__MODE_TRAIN, &plan));
     ck_ok(amun__plan_forward(plan, images, logits));
     double loss =
-        amun__loss_cross_entropy(logits, f->targets, NULL, f->rows, f->classes, 1.0, seed);
+        amun__loss_cross_entropy(logits, f->targets, NULL, f->rows, f->classes, scale, seed);
     ck_ok(amun__plan_backward(plan, seed, diff_src, diff));
     amun__model_release(f->models[member], plan);
     free(logits);

@@ -36,7 +36,7 @@ static float *image_gradients(const float *images, double *loss)
     const size_t values = f.rows * f.pixels;
     float *g = calloc(f.count * values, sizeof(float));
     for (size_t i = 0; i < f.count; i++) {
-        double own = joint_entropy(&f, i, images, g + i * values, NULL);
+        double own = joint_entropy(&f, i, images, 1.0, g + i * values, NULL);
         *loss += own;
     }
     return g;
