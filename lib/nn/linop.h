@@ -68,6 +68,10 @@ amun_status amun__linop_create_chain(amun__linop **out, amun_context *ctx, amun_
 amun_status amun__linop_create_node(amun__linop **out, const amun_model *model, int32_t node,
                                     bool fold_batchnorm, int64_t max_block,
                                     amun__linop_backend backend);
+/* The geometry of a conv2d or pooling node, without the output's extents. */
+amun__linop_shape amun__linop_node_shape(const amun_graph *graph, int32_t node);
+/* The batch norm that is the only reader of a node; -1: there is none. */
+int32_t amun__linop_node_batchnorm(const amun_graph *graph, int32_t node);
 void amun__linop_destroy(amun__linop *op); /* NULL is fine */
 
 /* New weights and scale for the same geometry (CONV2D, LINEAR; DIAGONAL: factors as weights, and

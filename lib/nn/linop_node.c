@@ -46,8 +46,7 @@ static amun_status fill_factors(factors *f, const amun_model *model, int32_t ind
     return AMUN_OK;
 }
 
-/* The batch norm that is the only reader of node `index`; -1: there is none. */
-static int32_t following_batchnorm(const amun_graph *graph, int32_t index)
+int32_t amun__linop_node_batchnorm(const amun_graph *graph, int32_t index)
 {
     int32_t found = -1;
     for (int32_t i = index + 1; i < graph->node_count; i++) {
@@ -63,8 +62,9 @@ static int32_t following_batchnorm(const amun_graph *graph, int32_t index)
     return found;
 }
 
-static amun__linop_shape shape_of(const amun__node *node, const amun__node *src)
+amun__linop_shape amun__linop_node_shape(const amun_graph *graph, int32_t index)
 {
+    const amun__node *node = &graph->nodes[index], *src = &graph->nodes[node->inputs[0]];
     amun__linop_shape s = {.in_channels = src->channels,
                            .in_height = src->height,
                            .in_width = src->width,
@@ -103,7 +103,7 @@ static amun_status create_weighted(amun__linop **out, const amun_model *model, i
     const amun__node *node = &graph->nodes[index], *src = &graph->nodes[node->inputs[0]];
     amun_context *ctx = model->object.ctx;
     const float *weights = param_values(model, node->weight);
-    int32_t bn = fold ? following_batchnorm(graph, index) : -1;
+    int32_t bn = fold ? amun__linop_node_batchnorm(graph, index) : -1;
     amun__linop *op = NULL;
     factors f = {0};
     amun_status status = AMUN_OK;
@@ -111,7 +111,7 @@ static amun_status create_weighted(amun__linop **out, const amun_model *model, i
         AMUN__TRY(fill_factors(&f, model, bn));
     }
     if (node->kind == AMUN__NODE_CONV2D) {
-        amun__linop_shape s = shape_of(node, src);
+        amun__linop_shape s = amun__linop_node_shape(graph, index);
         AMUN__TRY(amun__linop_create_conv2d(&op, ctx, &s, weights, f.narrow, max_block, backend));
     } else {
         AMUN__TRY(amun__linop_create_linear(&op, ctx, src->channels, node->channels, weights,
@@ -171,7 +171,7 @@ amun_status amun__linop_create_node(amun__linop **out, const amun_model *model, 
     case AMUN__NODE_NORMALISE:
         return create_factors(out, model, node, max_block, backend);
     case AMUN__NODE_AVG_POOL: {
-        amun__linop_shape s = shape_of(n, &graph->nodes[n->inputs[0]]);
+        amun__linop_shape s = amun__linop_node_shape(graph, node);
         return amun__linop_create_avg_pool(out, model->object.ctx, &s, max_block, backend);
     }
     case AMUN__NODE_INPUT:
