@@ -1,8 +1,9 @@
 /* checkpoint.c - writes and reads the state of a run; names what differs if a file is of another.
  *
  * A checkpoint is a safetensors file: "amun.values" F32 (trainable scalars first, then running
- * statistics), "amun.velocity" F32, "amun.tracked" I64, and metadata with a hash of all that a run
- * goes on from. It is replaced atomically, so that a run killed at any moment finds a whole one. */
+ * statistics), "amun.velocity" F32, "amun.tracked" I64, the same with ".1", ".2", ... for further
+ * models, "amun.extra.*" F32 for what else a method goes on from, and metadata with a hash of all
+ * of it. It is replaced atomically, so that a run killed at any moment finds a whole one. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -43,32 +44,43 @@ fail:
     return status;
 }
 
-static amun_status set_arch(json_t *object, const amun_model *model)
+/* "amun.values", "amun.values.1", ... */
+static void name_of(char *text, size_t size, const char *what, size_t member)
 {
-    char text[256];
+    if (member == 0) {
+        snprintf(text, size, "amun.%s", what);
+    } else {
+        snprintf(text, size, "amun.%s.%zu", what, member);
+    }
+}
+
+static amun_status set_arch(json_t *object, const amun_model *model, size_t member)
+{
+    char key[40], text[256];
     int64_t c, h, w, classes;
     amun__model_values values;
     AMUN__CHECK(amun__model_input(model, &c, &h, &w, &classes));
     amun__model_values_get(model, &values);
+    name_of(key, sizeof key, "arch", member);
     snprintf(text, sizeof text, "%s, %lldx%lldx%lld, %lld classes, %zu trainable of %zu values",
              amun_model_arch(model), (long long)c, (long long)h, (long long)w, (long long)classes,
              values.trainable, values.total);
-    return set_text(object, "amun.arch", text);
+    return set_text(object, key, text);
 }
 
 /* What the options cannot say. */
-static amun_status set_penalty(json_t *object, const amun_model *model, const amun__recipe *recipe)
+static amun_status set_penalty(json_t *object, size_t trainable, const amun__recipe *recipe)
 {
     char text[64] = "none";
-    amun__model_values values;
-    amun__model_values_get(model, &values);
     if (recipe->mask != NULL) {
         snprintf(text, sizeof text, "%016llx",
-                 (unsigned long long)amun__hash64(recipe->mask, values.trainable, 0));
+                 (unsigned long long)amun__hash64(recipe->mask, trainable, 0));
     }
     AMUN__CHECK(set_text(object, "amun.mask", text));
     snprintf(text, sizeof text, "%.17g", recipe->l1);
-    return set_text(object, "amun.l1", text);
+    AMUN__CHECK(set_text(object, "amun.l1", text));
+    const char *objective = recipe->objective != NULL ? recipe->objective->identity : NULL;
+    return objective != NULL ? set_text(object, "amun.objective", objective) : AMUN_OK;
 }
 
 static amun_status set_data(json_t *object, const amun__mix *mix)
@@ -79,14 +91,55 @@ static amun_status set_data(json_t *object, const amun__mix *mix)
     return set_text(object, "amun.data", text);
 }
 
-amun_status amun__checkpoint_open(amun__checkpoint *checkpoint, amun_model *model,
-                                  const amun__recipe *recipe, const amun__mix *mix, float *velocity)
+/* ---- arrays -------------------------------------------------------------------------------- */
+
+static amun__checkpoint_array *add_array(amun__checkpoint *c, int32_t dtype, void *values,
+                                         size_t count)
+{
+    amun__checkpoint_array *array = &c->arrays[c->array_count++];
+    *array = (amun__checkpoint_array){.dtype = dtype, .values = values, .count = count};
+    return array;
+}
+
+/* What a run goes on from, in the order in which it is hashed. */
+static amun_status list_arrays(amun__checkpoint *c, const amun__recipe *recipe)
+{
+    AMUN__CHECK(
+        amun__alloc(c->ctx, &c->arrays, 3 * c->count + recipe->extra_count, sizeof *c->arrays));
+    for (size_t i = 0; i < c->count; i++) {
+        const amun__model_values *v = &c->members[i].values;
+        amun__checkpoint_array *array = add_array(c, AMUN_DTYPE_F32, v->values, v->total);
+        name_of(array->name, sizeof array->name, "values", i);
+        if (c->members[i].velocity != NULL) {
+            array = add_array(c, AMUN_DTYPE_F32, c->members[i].velocity, v->trainable);
+            name_of(array->name, sizeof array->name, "velocity", i);
+        }
+        if (v->tracked_count > 0) {
+            array = add_array(c, AMUN_DTYPE_I64, v->tracked, v->tracked_count);
+            name_of(array->name, sizeof array->name, "tracked", i);
+        }
+    }
+    for (size_t i = 0; i < recipe->extra_count; i++) {
+        const amun__run_extra *extra = &recipe->extras[i];
+        amun__checkpoint_array *array = add_array(c, AMUN_DTYPE_F32, extra->values, extra->count);
+        snprintf(array->name, sizeof array->name, "amun.extra.%s", extra->name);
+    }
+    return AMUN_OK;
+}
+
+static size_t array_bytes(const amun__checkpoint_array *array)
+{
+    return array->count * (array->dtype == AMUN_DTYPE_F32 ? sizeof(float) : sizeof(int64_t));
+}
+
+amun_status amun__checkpoint_open(amun__checkpoint *checkpoint, const amun__member *members,
+                                  size_t count, const amun__recipe *recipe, const amun__mix *mix)
 {
     *checkpoint = (amun__checkpoint){
-        .ctx = amun__model_context(model),
-        .model = model,
+        .ctx = amun__model_context(members[0].model),
+        .members = members,
+        .count = count,
         .path = recipe->options.checkpoint,
-        .velocity = velocity,
         .identity = json_object(),
         .epochs = recipe->options.epochs,
     };
@@ -95,11 +148,14 @@ amun_status amun__checkpoint_open(amun__checkpoint *checkpoint, amun_model *mode
     if (identity == NULL) {
         AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "no memory for a checkpoint");
     }
+    AMUN__TRY(list_arrays(checkpoint, recipe));
     AMUN__TRY(set_text(identity, format_key, format_number));
     AMUN__TRY(set_text(identity, "amun.recipe", recipe->name));
-    AMUN__TRY(set_arch(identity, model));
+    for (size_t i = 0; i < count; i++) {
+        AMUN__TRY(set_arch(identity, members[i].model, i));
+    }
     AMUN__TRY(set_options(identity, &recipe->options));
-    AMUN__TRY(set_penalty(identity, model, recipe));
+    AMUN__TRY(set_penalty(identity, members[0].values.trainable, recipe));
     AMUN__TRY(set_data(identity, mix));
     return AMUN_OK;
 
@@ -110,6 +166,9 @@ fail:
 
 void amun__checkpoint_close(amun__checkpoint *checkpoint)
 {
+    if (checkpoint->ctx != NULL) {
+        amun__free(checkpoint->ctx, checkpoint->arrays);
+    }
     json_decref(checkpoint->identity);
     *checkpoint = (amun__checkpoint){0};
 }
@@ -215,41 +274,20 @@ static amun_status check_identity(const amun__checkpoint *checkpoint, const amun
 
 /* ---- hash ---------------------------------------------------------------------------------- */
 
-/* What a run goes on from, in the file or in memory. The arrays may be unaligned. */
-typedef struct payload {
-    const void *values, *velocity, *tracked; /* NULL where the run has none */
-    size_t values_size, velocity_size, tracked_size;
-    const char *state[STATE_KEYS];
-} payload;
-
-static void hash_payload(const payload *p, char text[17])
+/* Over the arrays, in the file (there[i], perhaps unaligned) or in memory (there NULL), and the
+ * state. */
+static void hash_content(const amun__checkpoint *checkpoint, const void *const *there,
+                         const char *const state[STATE_KEYS], char text[17])
 {
-    uint64_t hash = amun__hash64(p->values, p->values_size, 0);
-    if (p->velocity != NULL) {
-        hash = amun__hash64(p->velocity, p->velocity_size, hash);
-    }
-    if (p->tracked != NULL) {
-        hash = amun__hash64(p->tracked, p->tracked_size, hash);
+    uint64_t hash = 0;
+    for (size_t i = 0; i < checkpoint->array_count; i++) {
+        const amun__checkpoint_array *array = &checkpoint->arrays[i];
+        hash = amun__hash64(there != NULL ? there[i] : array->values, array_bytes(array), hash);
     }
     for (size_t i = 0; i < STATE_KEYS; i++) {
-        hash = amun__hash64(p->state[i], strlen(p->state[i]) + 1, hash);
+        hash = amun__hash64(state[i], strlen(state[i]) + 1, hash);
     }
     snprintf(text, 17, "%016llx", (unsigned long long)hash);
-}
-
-/* Extents of the arrays of this run; the arrays are those in memory. */
-static payload own_payload(const amun__checkpoint *checkpoint)
-{
-    amun__model_values v;
-    amun__model_values_get(checkpoint->model, &v);
-    return (payload){
-        .values = v.values,
-        .velocity = checkpoint->velocity,
-        .tracked = v.tracked_count > 0 ? v.tracked : NULL,
-        .values_size = v.total * sizeof *v.values,
-        .velocity_size = v.trainable * sizeof *v.values,
-        .tracked_size = v.tracked_count * sizeof *v.tracked,
-    };
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -306,41 +344,44 @@ static amun_status find_tensor(const amun__checkpoint *checkpoint, const amun__s
     return AMUN_OK;
 }
 
-/* Finds and checks all arrays before one of them is copied. */
-static amun_status read_arrays(amun__checkpoint *checkpoint, const amun__safetensors *file)
+static amun_status check_hash(const amun__checkpoint *checkpoint, const amun__safetensors *file,
+                              const void *const *there)
 {
-    amun__model_values v;
-    amun__model_values_get(checkpoint->model, &v);
-    payload there = own_payload(checkpoint);
-    AMUN__CHECK(
-        find_tensor(checkpoint, file, "amun.values", AMUN_DTYPE_F32, v.total, &there.values));
-    if (there.velocity != NULL) {
-        AMUN__CHECK(find_tensor(checkpoint, file, "amun.velocity", AMUN_DTYPE_F32, v.trainable,
-                                &there.velocity));
-    }
-    if (there.tracked != NULL) {
-        AMUN__CHECK(find_tensor(checkpoint, file, "amun.tracked", AMUN_DTYPE_I64, v.tracked_count,
-                                &there.tracked));
-    }
+    const char *state[STATE_KEYS];
     for (size_t i = 0; i < STATE_KEYS; i++) { /* read_state() saw that they are there */
-        there.state[i] = amun__safetensors_meta(file, state_keys[i]);
+        state[i] = amun__safetensors_meta(file, state_keys[i]);
     }
     char text[17];
-    hash_payload(&there, text);
+    hash_content(checkpoint, there, state, text);
     const char *expected = amun__safetensors_meta(file, hash_key);
     if (expected == NULL || strcmp(expected, text) != 0) {
         return amun__fail(AMUN_ERROR_FORMAT, "%s: damaged: its content hashes to %s, %s is %s",
                           checkpoint->path, text, hash_key, expected != NULL ? expected : "absent");
     }
-    memcpy(v.values, there.values, there.values_size);
-    if (there.velocity != NULL) {
-        memcpy(checkpoint->velocity, there.velocity, there.velocity_size);
-    }
-    if (there.tracked != NULL) {
-        memcpy(v.tracked, there.tracked, there.tracked_size);
-    }
-    amun__model_touch(checkpoint->model);
     return AMUN_OK;
+}
+
+/* Finds and checks all arrays before one of them is copied. */
+static amun_status read_arrays(const amun__checkpoint *checkpoint, const amun__safetensors *file)
+{
+    const void **there = NULL;
+    amun_status status;
+    AMUN__TRY(amun__calloc(checkpoint->ctx, &there, checkpoint->array_count, sizeof *there));
+    for (size_t i = 0; i < checkpoint->array_count; i++) {
+        const amun__checkpoint_array *array = &checkpoint->arrays[i];
+        AMUN__TRY(
+            find_tensor(checkpoint, file, array->name, array->dtype, array->count, &there[i]));
+    }
+    AMUN__TRY(check_hash(checkpoint, file, there));
+    for (size_t i = 0; i < checkpoint->array_count; i++) {
+        memcpy(checkpoint->arrays[i].values, there[i], array_bytes(&checkpoint->arrays[i]));
+    }
+    for (size_t i = 0; i < checkpoint->count; i++) {
+        amun__model_touch(checkpoint->members[i].model);
+    }
+fail:
+    amun__free(checkpoint->ctx, there);
+    return status;
 }
 
 amun_status amun__checkpoint_load(amun__checkpoint *checkpoint, amun__run_state *state, bool *found)
@@ -369,14 +410,14 @@ static amun_status set_state(json_t *object, const amun__checkpoint *checkpoint,
 {
     const double numbers[STATE_KEYS] = {(double)state->epoch, state->loss, state->accuracy};
     char texts[STATE_KEYS][40];
-    payload here = own_payload(checkpoint);
+    const char *state_texts[STATE_KEYS];
     for (size_t i = 0; i < STATE_KEYS; i++) {
         snprintf(texts[i], sizeof texts[i], "%.17g", numbers[i]);
-        here.state[i] = texts[i];
+        state_texts[i] = texts[i];
         AMUN__CHECK(set_text(object, state_keys[i], texts[i]));
     }
     char hash[17];
-    hash_payload(&here, hash);
+    hash_content(checkpoint, NULL, state_texts, hash);
     return set_text(object, hash_key, hash);
 }
 
@@ -402,39 +443,31 @@ fail:
     return status;
 }
 
-static amun__st_tensor flat_tensor(const char *name, int32_t dtype, const void *data, size_t count,
-                                   size_t size)
-{
-    return (amun__st_tensor){
-        .name = name,
-        .dtype = dtype,
-        .ndim = 1,
-        .shape = {(int64_t)count},
-        .data = data,
-        .bytes = count * size,
-    };
-}
-
 amun_status amun__checkpoint_save(const amun__checkpoint *checkpoint, const amun__run_state *state)
 {
-    amun__model_values v;
-    amun__model_values_get(checkpoint->model, &v);
-    amun__st_tensor tensors[3];
-    size_t count = 0;
-    tensors[count++] =
-        flat_tensor("amun.values", AMUN_DTYPE_F32, v.values, v.total, sizeof *v.values);
-    if (checkpoint->velocity != NULL) {
-        tensors[count++] = flat_tensor("amun.velocity", AMUN_DTYPE_F32, checkpoint->velocity,
-                                       v.trainable, sizeof *v.values);
-    }
-    if (v.tracked_count > 0) {
-        tensors[count++] = flat_tensor("amun.tracked", AMUN_DTYPE_I64, v.tracked, v.tracked_count,
-                                       sizeof *v.tracked);
-    }
+    amun__st_tensor *tensors = NULL;
     json_t *metadata = NULL;
-    AMUN__CHECK(make_metadata(checkpoint, state, &metadata));
-    amun_status status =
-        amun__safetensors_write(checkpoint->ctx, checkpoint->path, tensors, count, metadata);
+    amun_status status;
+    AMUN__TRY(amun__calloc(checkpoint->ctx, &tensors, checkpoint->array_count, sizeof *tensors));
+    for (size_t i = 0; i < checkpoint->array_count; i++) {
+        const amun__checkpoint_array *array = &checkpoint->arrays[i];
+        tensors[i] = (amun__st_tensor){
+            .name = array->name,
+            .dtype = array->dtype,
+            .ndim = 1,
+            .shape = {(int64_t)array->count},
+            .data = array->values,
+            .bytes = array_bytes(array),
+        };
+    }
+    AMUN__TRY(make_metadata(checkpoint, state, &metadata));
+    status = amun__safetensors_write(checkpoint->ctx, checkpoint->path, tensors,
+                                     checkpoint->array_count, metadata);
+    if (status != AMUN_OK) {
+        status = amun__fail_within(status, "checkpoint");
+    }
+fail:
     json_decref(metadata);
-    return status == AMUN_OK ? AMUN_OK : amun__fail_within(status, "checkpoint");
+    amun__free(checkpoint->ctx, tensors);
+    return status;
 }

@@ -11,19 +11,28 @@ typedef struct amun__run_state {
     double loss, accuracy; /* of the last of them; NaN if there was none */
 } amun__run_state;
 
+/* One tensor of the file: where it is in memory, and which values it must have. */
+typedef struct amun__checkpoint_array {
+    char name[96];
+    int32_t dtype; /* F32, all values finite; or I64 */
+    void *values;
+    size_t count;
+} amun__checkpoint_array;
+
 typedef struct amun__checkpoint {
     amun_context *ctx;
-    amun_model *model;
+    const amun__member *members;
+    size_t count;
     const char *path;
-    float *velocity;  /* one per trainable scalar; NULL without momentum */
+    amun__checkpoint_array *arrays;
+    size_t array_count;
     json_t *identity; /* object of strings: what a file must say to belong to this run */
     int64_t epochs;   /* of the whole run */
 } amun__checkpoint;
 
 /* Borrows everything. `mix` has the options' augmentation and label smoothing in it. */
-amun_status amun__checkpoint_open(amun__checkpoint *checkpoint, amun_model *model,
-                                  const amun__recipe *recipe, const amun__mix *mix,
-                                  float *velocity);
+amun_status amun__checkpoint_open(amun__checkpoint *checkpoint, const amun__member *members,
+                                  size_t count, const amun__recipe *recipe, const amun__mix *mix);
 /* Values, velocity and state from the file, after all of it was checked. *found: there is a file.
  */
 amun_status amun__checkpoint_load(amun__checkpoint *checkpoint, amun__run_state *state,

@@ -1,24 +1,23 @@
 /* loop.c - the one training loop. Every method that updates weights by gradients is a recipe that
- * runs here: batches of a mix, forward, seed gradient of the cross-entropy, backward, SGD. */
+ * runs here, on one model or on several at once: batches of a mix, forward, seed gradient of the
+ * cross-entropy (or an objective of the recipe's own), backward, SGD. */
 #include "train/checkpoint.h"
 
 typedef struct run {
     amun_context *ctx;
-    amun_model *model;
+    amun__member *members;
+    size_t count;
     const amun__recipe *recipe;
     const amun_train_options *options;
     amun__progress_state *progress;
     amun__mix mix; /* the recipe's, with the options' augmentation and smoothing */
-    amun__model_values values;
     amun__loader *loader;
-    amun__plan *plan, *tail; /* tail: of the short last batch, NULL if there is none */
     amun__checkpoint checkpoint;
-    size_t total, batch, classes, steps;    /* steps per epoch */
-    float *velocity, *diff, *logits, *seed; /* velocity NULL without momentum */
-    amun__run_state state;                  /* between epochs */
-    double loss_sum;                        /* of this epoch so far */
-    int64_t right, seen;                    /* the same */
-    int64_t samples;                        /* of this call */
+    size_t total, batch, classes, steps; /* steps per epoch */
+    amun__run_state state;               /* between epochs */
+    double loss_sum;                     /* of this epoch so far */
+    int64_t right, seen;                 /* the same; samples once per member */
+    int64_t samples;                     /* of this call */
 } run;
 
 /* ---- before the first step ------------------------------------------------------------------ */
@@ -27,12 +26,28 @@ static amun_status check_recipe(run *r)
 {
     AMUN__CHECK(amun__mix_check(r->ctx, &r->mix));
     /* all parts have one shape: the check above saw to that */
-    AMUN__CHECK(amun__train_check_shape(r->model, r->mix.parts[0].dataset, "data"));
+    for (size_t i = 0; i < r->count; i++) {
+        AMUN__CHECK(amun__train_check_shape(r->members[i].model, r->mix.parts[0].dataset, "data"));
+    }
     if (r->options->checkpoint != NULL && r->options->checkpoint[0] == '\0') {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
                           "amun_train_options.checkpoint is an empty path");
     }
     return AMUN_OK;
+}
+
+static amun_status prepare_member(const run *r, amun__member *m, size_t rows)
+{
+    AMUN__CHECK(amun__alloc(r->ctx, &m->logits, rows, sizeof *m->logits));
+    AMUN__CHECK(amun__alloc(r->ctx, &m->seed, rows, sizeof *m->seed));
+    AMUN__CHECK(amun__alloc(r->ctx, &m->diff, m->values.trainable, sizeof *m->diff));
+    if (r->options->momentum > 0.0) {
+        AMUN__CHECK(amun__calloc(r->ctx, &m->velocity, m->values.trainable, sizeof *m->velocity));
+    }
+    AMUN__CHECK(amun__model_lease(m->model, (int64_t)r->batch, AMUN__MODE_TRAIN, &m->plan));
+    size_t rest = r->total % r->batch;
+    return rest == 0 ? AMUN_OK
+                     : amun__model_lease(m->model, (int64_t)rest, AMUN__MODE_TRAIN, &m->tail);
 }
 
 /* All memory and plans that the steps need: the steady state allocates nothing. */
@@ -47,34 +62,28 @@ static amun_status prepare(run *r)
         return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "a batch of %zu with %zu classes is too large",
                           r->batch, r->classes);
     }
-    AMUN__CHECK(amun__alloc(r->ctx, &r->logits, rows, sizeof *r->logits));
-    AMUN__CHECK(amun__alloc(r->ctx, &r->seed, rows, sizeof *r->seed));
-    AMUN__CHECK(amun__alloc(r->ctx, &r->diff, r->values.trainable, sizeof *r->diff));
-    if (r->options->momentum > 0.0) {
-        AMUN__CHECK(amun__calloc(r->ctx, &r->velocity, r->values.trainable, sizeof *r->velocity));
+    for (size_t i = 0; i < r->count; i++) {
+        AMUN__CHECK(prepare_member(r, &r->members[i], rows));
     }
-    AMUN__CHECK(amun__loader_open(&r->loader, r->ctx, &r->mix, r->batch, r->options->seed));
-    AMUN__CHECK(amun__model_lease(r->model, (int64_t)r->batch, AMUN__MODE_TRAIN, &r->plan));
-    if (r->total % r->batch != 0) {
-        AMUN__CHECK(amun__model_lease(r->model, (int64_t)(r->total % r->batch), AMUN__MODE_TRAIN,
-                                      &r->tail));
-    }
-    return AMUN_OK;
+    return amun__loader_open(&r->loader, r->ctx, &r->mix, r->batch, r->options->seed);
 }
 
 static void release(run *r)
 {
     amun__loader_close(r->loader);
-    if (r->plan != NULL) {
-        amun__model_release(r->model, r->plan);
+    for (size_t i = 0; i < r->count; i++) {
+        amun__member *m = &r->members[i];
+        if (m->plan != NULL) {
+            amun__model_release(m->model, m->plan);
+        }
+        if (m->tail != NULL) {
+            amun__model_release(m->model, m->tail);
+        }
+        amun__free(r->ctx, m->velocity);
+        amun__free(r->ctx, m->diff);
+        amun__free(r->ctx, m->logits);
+        amun__free(r->ctx, m->seed);
     }
-    if (r->tail != NULL) {
-        amun__model_release(r->model, r->tail);
-    }
-    amun__free(r->ctx, r->velocity);
-    amun__free(r->ctx, r->diff);
-    amun__free(r->ctx, r->logits);
-    amun__free(r->ctx, r->seed);
     amun__checkpoint_close(&r->checkpoint);
 }
 
@@ -85,7 +94,7 @@ static amun_status resume(run *r)
     if (r->options->checkpoint == NULL) {
         return AMUN_OK;
     }
-    AMUN__CHECK(amun__checkpoint_open(&r->checkpoint, r->model, r->recipe, &r->mix, r->velocity));
+    AMUN__CHECK(amun__checkpoint_open(&r->checkpoint, r->members, r->count, r->recipe, &r->mix));
     bool found = false;
     AMUN__CHECK(amun__checkpoint_load(&r->checkpoint, &r->state, &found));
     return found ? AMUN_OK : amun__checkpoint_save(&r->checkpoint, &r->state);
@@ -93,40 +102,78 @@ static amun_status resume(run *r)
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
-static void count_right(run *r, const amun__batch *batch)
+amun__plan *amun__step_plan(const amun__step *step, size_t member)
 {
-    for (size_t i = 0; i < batch->count; i++) {
-        r->right += amun__loss_argmax(r->logits + i * r->classes, r->classes) == batch->labels[i];
-    }
+    const amun__member *m = &step->members[member];
+    return (int64_t)step->batch->count == amun__plan_batch(m->plan) ? m->plan : m->tail;
 }
 
-static amun_status take_step(run *r, const amun__batch *batch, size_t step)
+amun_status amun__step_cross_entropy(amun__step *step, size_t member)
 {
-    amun__plan *plan = batch->count == r->batch ? r->plan : r->tail;
-    AMUN__CHECK(amun__plan_forward(plan, batch->images, r->logits));
-    double loss = amun__loss_cross_entropy(r->logits, batch->targets, batch->weights, batch->count,
-                                           r->classes, 1.0 / (double)batch->count, r->seed);
+    amun__member *m = &step->members[member];
+    const amun__batch *batch = step->batch;
+    amun__plan *plan = amun__step_plan(step, member);
+    AMUN__CHECK(amun__plan_forward(plan, batch->images, m->logits));
+    double loss = amun__loss_cross_entropy(m->logits, batch->targets, batch->weights, batch->count,
+                                           step->classes, 1.0 / (double)batch->count, m->seed);
+    step->loss += loss;
     if (!isfinite(loss)) {
-        return amun__fail(AMUN_ERROR_NUMERIC, "%s: loss is %g in epoch %lld of %d, step %zu of %zu",
-                          r->recipe->name, loss, (long long)r->state.epoch + 1,
-                          (int)r->options->epochs, step + 1, r->steps);
+        return AMUN_OK; /* the run says where */
     }
-    AMUN__CHECK(amun__plan_backward(plan, r->seed, NULL, r->diff));
-    AMUN__CHECK(amun__model_update_statistics(r->model, plan));
+    AMUN__CHECK(amun__plan_backward(plan, m->seed, NULL, m->diff));
+    AMUN__CHECK(amun__model_update_statistics(m->model, plan));
+    for (size_t i = 0; i < batch->count; i++) {
+        step->right +=
+            amun__loss_argmax(m->logits + i * step->classes, step->classes) == batch->labels[i];
+    }
+    return AMUN_OK;
+}
+
+static amun_status fill_gradients(run *r, amun__step *step)
+{
+    if (r->recipe->objective != NULL) {
+        return r->recipe->objective->gradients(r->recipe->objective->self, step);
+    }
+    for (size_t i = 0; i < step->count && isfinite(step->loss); i++) {
+        AMUN__CHECK(amun__step_cross_entropy(step, i));
+    }
+    return AMUN_OK;
+}
+
+static amun_status take_step(run *r, const amun__batch *batch, size_t at)
+{
+    amun__step step = {
+        .ctx = r->ctx,
+        .members = r->members,
+        .count = r->count,
+        .batch = batch,
+        .classes = r->classes,
+        .index = r->state.epoch * (int64_t)r->steps + (int64_t)at,
+        .epoch = r->state.epoch,
+    };
+    AMUN__CHECK(fill_gradients(r, &step));
+    if (!isfinite(step.loss)) {
+        return amun__fail(AMUN_ERROR_NUMERIC, "%s: loss is %g in epoch %lld of %d, step %zu of %zu",
+                          r->recipe->name, step.loss, (long long)r->state.epoch + 1,
+                          (int)r->options->epochs, at + 1, r->steps);
+    }
     const amun__sgd sgd = {
-        .lr = amun__schedule_lr(r->options, r->state.epoch, (int64_t)step, (int64_t)r->steps),
+        .lr = amun__schedule_lr(r->options, r->state.epoch, (int64_t)at, (int64_t)r->steps),
         .momentum = r->options->momentum,
         .weight_decay = r->options->weight_decay,
         .l1 = r->recipe->l1,
         .nesterov = r->options->nesterov,
-        .first = r->state.epoch == 0 && step == 0,
+        .first = step.index == 0,
         .mask = r->recipe->mask,
     };
-    amun__sgd_step(&sgd, r->values.values, r->velocity, r->diff, r->values.trainable);
-    amun__model_touch(r->model);
-    r->loss_sum += loss;
-    count_right(r, batch);
-    r->seen += (int64_t)batch->count;
+    for (size_t i = 0; i < r->count; i++) {
+        amun__member *m = &r->members[i];
+        amun__sgd_step(&sgd, m->values.values, m->velocity, m->diff, m->values.trainable);
+        amun__model_touch(m->model);
+    }
+    r->loss_sum += step.loss;
+    r->right += step.right;
+    r->seen += (int64_t)(batch->count * r->count);
     r->samples += (int64_t)batch->count;
     return AMUN_OK;
 }
@@ -135,11 +182,14 @@ static amun_status take_step(run *r, const amun__batch *batch, size_t step)
  */
 static amun_status check_values(const run *r)
 {
-    for (size_t i = 0; i < r->values.total; i++) {
-        if (!isfinite(r->values.values[i])) {
-            return amun__fail(AMUN_ERROR_NUMERIC, "%s: a weight is %g after epoch %lld of %d",
-                              r->recipe->name, (double)r->values.values[i],
-                              (long long)r->state.epoch + 1, (int)r->options->epochs);
+    for (size_t m = 0; m < r->count; m++) {
+        const amun__model_values *v = &r->members[m].values;
+        for (size_t i = 0; i < v->total; i++) {
+            if (!isfinite(v->values[i])) {
+                return amun__fail(AMUN_ERROR_NUMERIC, "%s: a weight is %g after epoch %lld of %d",
+                                  r->recipe->name, (double)v->values[i],
+                                  (long long)r->state.epoch + 1, (int)r->options->epochs);
+            }
         }
     }
     return AMUN_OK;
@@ -155,7 +205,7 @@ static amun_status run_epoch(run *r)
     for (size_t step = 0; step < r->steps; step++) {
         const amun__batch *batch = NULL;
         AMUN__CHECK(amun__loader_next(r->loader, &batch));
-        if (batch == NULL || (batch->count != r->batch && r->tail == NULL)) {
+        if (batch == NULL || (batch->count != r->batch && r->members[0].tail == NULL)) {
             return amun__fail(AMUN_ERROR_INTERNAL, "batch %zu of %zu is missing or short", step + 1,
                               r->steps);
         }
@@ -187,13 +237,51 @@ static amun_status run_all(run *r)
     return AMUN_OK;
 }
 
-amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
-                             amun__progress_state *progress, amun_train_result *result)
+/* Runs, and puts all models back if that failed. */
+static amun_status run_guarded(run *r, amun__snapshot *before)
+{
+    amun_status status = AMUN_OK;
+    for (size_t i = 0; i < r->count; i++) {
+        AMUN__TRY(amun__snapshot_take(&before[i], r->members[i].model));
+    }
+    status = run_all(r);
+    release(r);
+    if (status != AMUN_OK && status != AMUN_ERROR_CANCELLED) {
+        for (size_t i = 0; i < r->count; i++) {
+            amun__snapshot_restore(&before[i], r->members[i].model);
+        }
+    }
+fail:
+    for (size_t i = 0; i < r->count; i++) {
+        amun__snapshot_drop(&before[i]);
+    }
+    return status;
+}
+
+static amun_status write_result(const run *r, double began, amun_train_result *result)
+{
+    if (result == NULL) {
+        return AMUN_OK;
+    }
+    const amun_train_result done = {
+        .struct_size = sizeof done,
+        .loss = r->state.loss,
+        .accuracy = r->state.accuracy,
+        .seconds = amun__now() - began,
+        .epochs = r->state.epoch,
+        .samples = r->samples,
+    };
+    return amun__result_write(result, &done, sizeof done, "result");
+}
+
+amun_status amun__recipe_run_joint(amun_model *const *models, size_t count,
+                                   const amun__recipe *recipe, amun__progress_state *progress,
+                                   amun_train_result *result)
 {
     double began = amun__now();
     run r = {
-        .ctx = amun__model_context(model),
-        .model = model,
+        .ctx = amun__model_context(models[0]),
+        .count = count,
         .recipe = recipe,
         .options = &recipe->options,
         .progress = progress,
@@ -202,32 +290,29 @@ amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
     };
     r.mix.augment = (amun__augment){.pad = r.options->augment_pad, .flip = r.options->augment_flip};
     r.mix.label_smoothing = r.options->label_smoothing;
-    amun__model_values_get(model, &r.values);
+    amun__snapshot *before = NULL;
     amun__threads threads;
-    amun__snapshot before;
     AMUN__CHECK(amun__threads_begin(r.ctx, &threads));
-    amun_status status = amun__snapshot_take(&before, model);
-    if (status == AMUN_OK) {
-        status = run_all(&r);
-        release(&r);
-        if (status != AMUN_OK && status != AMUN_ERROR_CANCELLED) {
-            amun__snapshot_restore(&before, model);
-        }
-        amun__snapshot_drop(&before);
+    amun_status status;
+    AMUN__TRY(amun__calloc(r.ctx, &r.members, count, sizeof *r.members));
+    AMUN__TRY(amun__calloc(r.ctx, &before, count, sizeof *before));
+    for (size_t i = 0; i < count; i++) {
+        r.members[i].model = models[i];
+        amun__model_values_get(models[i], &r.members[i].values);
     }
+    AMUN__TRY(run_guarded(&r, before));
+    AMUN__TRY(write_result(&r, began, result));
+fail:
+    amun__free(r.ctx, before);
+    amun__free(r.ctx, r.members);
     amun__threads_end(&threads);
-    if (status == AMUN_OK && result != NULL) {
-        const amun_train_result done = {
-            .struct_size = sizeof done,
-            .loss = r.state.loss,
-            .accuracy = r.state.accuracy,
-            .seconds = amun__now() - began,
-            .epochs = r.state.epoch,
-            .samples = r.samples,
-        };
-        status = amun__result_write(result, &done, sizeof done, "result");
-    }
     return status;
+}
+
+amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
+                             amun__progress_state *progress, amun_train_result *result)
+{
+    return amun__recipe_run_joint(&model, 1, recipe, progress, result);
 }
 
 /* ---- plain training ------------------------------------------------------------------------- */

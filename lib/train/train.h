@@ -7,13 +7,63 @@
 #include "data/data.h"
 #include "nn/nn.h"
 
+/* ---- steps ---------------------------------------------------------------------------------- */
+
+/* One model of a run, and what the run keeps for it. */
+typedef struct amun__member {
+    amun_model *model;
+    amun__model_values values;
+    amun__plan *plan, *tail; /* tail: of the short last batch, NULL if there is none */
+    float *velocity;         /* NULL without momentum */
+    float *diff;             /* [trainable] */
+    float *logits, *seed;    /* [batch][classes] */
+} amun__member;
+
+/* A batch on its way through all members. */
+typedef struct amun__step {
+    amun_context *ctx;
+    amun__member *members;
+    size_t count;
+    const amun__batch *batch;
+    size_t classes;
+    int64_t index, epoch; /* index: of the step, from 0 over the whole run */
+    double loss;          /* sum over the samples and the members so far */
+    int64_t right;        /* the same */
+} amun__step;
+
+/* The member's plan for this batch. */
+amun__plan *amun__step_plan(const amun__step *step, size_t member);
+/* diff of one member: of the mean cross-entropy of the batch, in train mode; its running statistics
+ * move; adds to loss and right. */
+amun_status amun__step_cross_entropy(amun__step *step, size_t member);
+
+/* What a run minimises, where it is not each member's cross-entropy. */
+typedef struct amun__objective {
+    const char *identity; /* for checkpoints: options as text. NULL: nothing to tell */
+    void *self;
+    /* Fills the diff of every member; weight decay and l1 come later. */
+    amun_status (*gradients)(void *self, amun__step *step);
+} amun__objective;
+
+/* An array that a run goes on from, besides weights and velocities. */
+typedef struct amun__run_extra {
+    const char *name; /* lower case, digits, dots */
+    float *values;
+    size_t count;
+} amun__run_extra;
+
+/* ---- recipes -------------------------------------------------------------------------------- */
+
 /* An unlearning or training method as a table. All pointers are borrowed for the call. */
 typedef struct amun__recipe {
     const char *name; /* phase in progress reports, name in checkpoints */
     amun__mix mix;    /* augmentation and label smoothing come from options, the rest is kept */
-    amun_train_options options; /* complete (read by amun__train_options_read) */
-    double l1;                  /* l1 * sign(w) added to every gradient */
-    const uint8_t *mask;        /* one byte per trainable scalar, 0 = frozen; NULL: none */
+    amun_train_options options;       /* complete (read by amun__train_options_read) */
+    double l1;                        /* l1 * sign(w) added to every gradient */
+    const uint8_t *mask;              /* one byte per trainable scalar, 0 = frozen; NULL: none */
+    const amun__objective *objective; /* NULL: cross-entropy */
+    const amun__run_extra *extras;    /* state of the objective */
+    size_t extra_count;
 } amun__recipe;
 
 extern const amun__options_table amun__train_options_table;
@@ -22,10 +72,15 @@ extern const amun__options_table amun__train_options_table;
  * values as they were before the call. */
 amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
                              amun__progress_state *progress, amun_train_result *result);
+/* The same for several models on the same batches, each with a gradient and a velocity of its own.
+ * The result's loss and accuracy are means over them. One model must not stand there twice. */
+amun_status amun__recipe_run_joint(amun_model *const *models, size_t count,
+                                   const amun__recipe *recipe, amun__progress_state *progress,
+                                   amun_train_result *result);
 /* lr of a step (PyTorch's StepLR etc.; epoch 0-based). COSINE and ONECYCLE, with s the 0-based step
  * of T in all and W = warmup * T rounded to a whole number: for s < W lr * (s + 1) / (W + 1); then,
- * with q = (s - W) / (T - W), lr * (f + (1 - f) * (1 + cos(pi q)) / 2) or lr * (1 - (1 - f) * q), where
- * f is final_factor. The peak is met exactly once, at s = W; f would be met at s = T. */
+ * with q = (s - W) / (T - W), lr * (f + (1 - f) * (1 + cos(pi q)) / 2) or lr * (1 - (1 - f) * q),
+ * where f is final_factor. The peak is met exactly once, at s = W; f would be met at s = T. */
 double amun__schedule_lr(const amun_train_options *options, int64_t epoch, int64_t step_in_epoch,
                          int64_t steps_per_epoch);
 /* Logits of the named samples [count][classes], evaluation mode. Caller holds begin_read.
