@@ -14,6 +14,8 @@ bool amun__clip_is_matrix(const amun__linop_shape *s)
     return matrix;
 }
 
+static const double rounding_level = 1e-6;
+
 typedef struct matrix_room {
     double *a, *s, *u, *vt;
 } matrix_room;
@@ -43,10 +45,12 @@ static amun_status clip_group(amun_context *ctx, matrix_room *r, int64_t rows, i
     }
     AMUN__CHECK(amun__svd_f64(ctx, rows, columns, r->a, r->s, r->u, r->vt));
     int64_t above = 0;
-    while (above < rank && r->s[above] > limit) {
+    /* what an earlier clip left has the rounding errors of its floats */
+    const bool leave = r->s[0] <= limit * (1.0 + rounding_level);
+    while (!leave && above < rank && r->s[above] > limit) {
         above++;
     }
-    *sigma = fmin(r->s[0], limit);
+    *sigma = leave ? r->s[0] : limit;
     return above == 0 ? AMUN_OK : subtract(r, rows, columns, rank, above, limit, weights);
 }
 

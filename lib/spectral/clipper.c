@@ -114,6 +114,10 @@ static amun_status open_layer(amun__clipper *c, amun__clip_layer *layer)
         AMUN__CHECK(amun__clip_layer_open(layer, rounds || once ? c->options.block : 1,
                                           once || rounds, c->options.seed + place));
     }
+    if (!once && layer->power != NULL) {
+        /* from here on a run is the same whether its state is kept in between or not */
+        amun__powerqr_state(layer->power, &columns);
+    }
     if (method == AMUN_CLIP_MIYATO) {
         AMUN__CHECK(open_miyato(layer, c->options.seed, place));
     }
@@ -182,7 +186,7 @@ static amun_status fill(amun__clipper *c)
     for (int32_t i = 0; i < graph->node_count; i++) {
         AMUN__CHECK(add_node(c, &v, i));
     }
-    return c->use == AMUN__CLIPPER_TRAIN ? amun__clipper_open_state(c) : AMUN_OK;
+    return AMUN_OK;
 }
 
 amun_status amun__clipper_create(amun__clipper **out, amun_context *ctx, amun_model *model,
@@ -210,7 +214,6 @@ void amun__clipper_destroy(amun__clipper *clipper)
     for (int32_t i = 0; i < clipper->count; i++) {
         amun__clip_layer_close(&clipper->layers[i]);
     }
-    amun__clipper_close_state(clipper);
     amun__free(clipper->ctx, clipper->layers);
     amun__free(clipper->ctx, clipper);
 }

@@ -51,9 +51,7 @@ amun_status amun__clipper_after_update(amun__clipper *clipper);
 amun_status amun__clipper_finish(amun__clipper *clipper);
 
 /* The arrays that a later run needs, besides the model's values, to go on with the same bytes.
- * False beyond the last. name: borrowed; data: writable, valid until the next call of another
- * function. */
-bool amun__clipper_state(amun__clipper *clipper, int32_t index, const char **name, float **data,
-                         size_t *count);
+ * False beyond the last. data: writable, valid until the next call of another function. */
+bool amun__clipper_state(amun__clipper *clipper, int32_t index, float **data, size_t *count);
 
 #endif

@@ -12,16 +12,11 @@ struct amun__clipper {
     amun__clipper_use use;
     amun__clip_layer *layers; /* in the order of the graph, a composite after its convolution */
     int32_t count;
-    char **state_names; /* [count]; NULL for layers without state */
 };
 
 /* result->changed and ->moved against an earlier copy of the trainable values, and ->largest. */
 void amun__clipper_compare(const amun__clipper *clipper, const float *before,
                            amun_clip_result *result);
 void amun__clipper_largest(const amun__clipper *clipper, amun_clip_result *result);
-
-/* Names of the state (clipper_train.c). */
-amun_status amun__clipper_open_state(amun__clipper *clipper);
-void amun__clipper_close_state(amun__clipper *clipper);
 
 #endif

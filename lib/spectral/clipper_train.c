@@ -1,7 +1,5 @@
 /* clipper_train.c - the clipper through a training: its schedule, the methods that need gradients,
  * and what a checkpoint must keep. */
-#include <stdio.h>
-
 #include "spectral/clipper_private.h"
 #include "spectral/rivals.h"
 
@@ -12,48 +10,13 @@ static bool has_state(const amun__clip_layer *layer)
     return layer->u != NULL || layer->power != NULL;
 }
 
-static amun_status name_state(amun__clipper *c, int32_t i)
-{
-    const char *kind = c->layers[i].u != NULL ? "left" : "vectors";
-    char text[300]; /* names of nodes have at most 200 bytes */
-    snprintf(text, sizeof text, "clip.%s.%s", c->layers[i].name, kind);
-    return amun__strdup(c->ctx, &c->state_names[i], text);
-}
-
-amun_status amun__clipper_open_state(amun__clipper *clipper)
-{
-    AMUN__CHECK(amun__calloc(clipper->ctx, &clipper->state_names, (size_t)clipper->count,
-                             sizeof *clipper->state_names));
-    for (int32_t i = 0; i < clipper->count; i++) {
-        size_t count;
-        if (has_state(&clipper->layers[i])) {
-            AMUN__CHECK(name_state(clipper, i));
-        }
-        /* asked for once, a run starts from the same block whether it was kept in between or not */
-        if (clipper->layers[i].power != NULL) {
-            amun__powerqr_state(clipper->layers[i].power, &count);
-        }
-    }
-    return AMUN_OK;
-}
-
-void amun__clipper_close_state(amun__clipper *clipper)
-{
-    for (int32_t i = 0; i < clipper->count && clipper->state_names != NULL; i++) {
-        amun__free(clipper->ctx, clipper->state_names[i]);
-    }
-    amun__free(clipper->ctx, clipper->state_names);
-}
-
-bool amun__clipper_state(amun__clipper *clipper, int32_t index, const char **name, float **data,
-                         size_t *count)
+bool amun__clipper_state(amun__clipper *clipper, int32_t index, float **data, size_t *count)
 {
     for (int32_t i = 0; i < clipper->count; i++) {
         amun__clip_layer *layer = &clipper->layers[i];
         if (!has_state(layer) || index-- > 0) {
             continue;
         }
-        *name = clipper->state_names[i];
         *data = layer->u;
         *count = (size_t)layer->channels;
         if (layer->u == NULL) {
