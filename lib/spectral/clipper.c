@@ -8,7 +8,7 @@
 #include "nn/graph.h"
 
 /* Vectors per layer. In training each step pays for them: the block is smaller there. */
-enum { BLOCK_ONCE = 16, BLOCK_TRAIN = 4 };
+enum { BLOCK_ONCE = 16, BLOCK_TRAIN = 2 };
 /* Composite steps move weights that were clipped before: then the whole list is looked at again. */
 enum { MOST_PASSES = 8 };
 
