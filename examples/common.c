@@ -438,11 +438,17 @@ static void write_string(FILE *file, const char *text)
 
 void ex_json_open(ex_json *json, const char *path)
 {
-    *json = (ex_json){0};
+    *json = (ex_json){.depth = 1};
     if (path != NULL) {
         ex_out_open(&json->out, path);
         fputs("{", json->out.file);
     }
+}
+
+static void new_line(ex_json *json)
+{
+    fprintf(json->out.file, "%s\n%*s", json->more ? "," : "", 2 * json->depth, "");
+    json->more = true;
 }
 
 /* Writes the key; false if nothing is to be written. */
@@ -451,11 +457,38 @@ static bool next_member(ex_json *json, const char *key)
     if (json->out.file == NULL) {
         return false;
     }
-    fputs(json->more ? ",\n  " : "\n  ", json->out.file);
+    new_line(json);
     write_string(json->out.file, key);
     fputs(": ", json->out.file);
-    json->more = true;
     return true;
+}
+
+static void begin_group(ex_json *json, char bracket)
+{
+    fputc(bracket, json->out.file);
+    json->depth++;
+    json->more = false;
+}
+
+static void end_group(ex_json *json, char bracket)
+{
+    if (json->out.file != NULL) {
+        json->depth--;
+        if (json->more) { /* what is empty stays on its line */
+            fprintf(json->out.file, "\n%*s", 2 * json->depth, "");
+        }
+        fputc(bracket, json->out.file);
+        json->more = true;
+    }
+}
+
+static void write_real(FILE *file, double value)
+{
+    if (isfinite(value)) {
+        fprintf(file, "%.17g", value);
+    } else {
+        fputs("null", file); /* JSON has no NaN */
+    }
 }
 
 void ex_json_text(ex_json *json, const char *key, const char *value)
@@ -474,14 +507,53 @@ void ex_json_int(ex_json *json, const char *key, int64_t value)
 
 void ex_json_real(ex_json *json, const char *key, double value)
 {
+    if (next_member(json, key)) {
+        write_real(json->out.file, value);
+    }
+}
+
+void ex_json_bool(ex_json *json, const char *key, bool value)
+{
+    if (next_member(json, key)) {
+        fputs(value ? "true" : "false", json->out.file);
+    }
+}
+
+void ex_json_array_begin(ex_json *json, const char *key)
+{
+    if (next_member(json, key)) {
+        begin_group(json, '[');
+    }
+}
+
+void ex_json_array_end(ex_json *json)
+{
+    end_group(json, ']');
+}
+
+void ex_json_object_begin(ex_json *json)
+{
+    if (json->out.file != NULL) {
+        new_line(json);
+        begin_group(json, '{');
+    }
+}
+
+void ex_json_object_end(ex_json *json)
+{
+    end_group(json, '}');
+}
+
+void ex_json_reals(ex_json *json, const char *key, const double *values, size_t count)
+{
     if (!next_member(json, key)) {
         return;
     }
-    if (isfinite(value)) {
-        fprintf(json->out.file, "%.17g", value);
-    } else {
-        fputs("null", json->out.file); /* JSON has no NaN */
+    for (size_t i = 0; i < count; i++) {
+        fputs(i > 0 ? ", " : "[", json->out.file);
+        write_real(json->out.file, values[i]);
     }
+    fputs(count > 0 ? "]" : "[]", json->out.file);
 }
 
 void ex_json_close(ex_json *json)

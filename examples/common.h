@@ -197,15 +197,23 @@ typedef struct ex_out {
 } ex_out;
 void ex_out_open(ex_out *out, const char *path);
 void ex_out_close(ex_out *out);
-/* A flat JSON object in such a file. `path` NULL: nothing is written. */
+/* A JSON object in such a file. `path` NULL: nothing is written. */
 typedef struct ex_json {
     ex_out out;
-    bool more;
+    int depth; /* objects and arrays that are open */
+    bool more; /* the innermost has a member */
 } ex_json;
 void ex_json_open(ex_json *json, const char *path);
 void ex_json_text(ex_json *json, const char *key, const char *value);
 void ex_json_int(ex_json *json, const char *key, int64_t value);
 void ex_json_real(ex_json *json, const char *key, double value);
+void ex_json_bool(ex_json *json, const char *key, bool value);
+/* An array of objects: begin the array, begin and end each object, end the array. */
+void ex_json_array_begin(ex_json *json, const char *key);
+void ex_json_object_begin(ex_json *json);
+void ex_json_object_end(ex_json *json);
+void ex_json_array_end(ex_json *json);
+void ex_json_reals(ex_json *json, const char *key, const double *values, size_t count);
 void ex_json_close(ex_json *json);
 
 #endif

@@ -56,6 +56,7 @@
 #include "ensemble.h"
 #include "mia.h"
 #include "model.h"
+#include "spectral.h"
 #include "tensor.h"
 #include "train.h"
 #include "unlearn.h"

@@ -51,7 +51,7 @@ typedef struct amun_train_options {
                                  same bytes as one that was never interrupted (same thread count).
                                  A checkpoint of other options, data or architecture gives STATE,
                                  naming the differences; a damaged one gives FORMAT. */
-    const struct amun_clip_options *clip; /**< layers held to a spectral norm, default NULL: none.
+    const amun_clip_options *clip; /**< layers held to a spectral norm, default NULL: none.
                                  Read during the call. The method delattre_2023 penalises without
                                  appearing in the loss that is reported. See amun/clip.h */
 } amun_train_options;

@@ -77,6 +77,8 @@ static const char *tag_name(amun__tag tag)
         return "ensemble";
     case AMUN__TAG_CLIPPER:
         return "clipper";
+    case AMUN__TAG_SPECTRUM:
+        return "spectrum";
     }
     return "libamun";
 }

@@ -151,21 +151,26 @@ fail:
 static void store_weights(amun__linop *op, const float *narrow, const double *wide,
                           const float *narrow_scale, const double *wide_scale)
 {
-    for (size_t i = 0; i < op->weight_count; i++) {
-        size_t at = i / op->scale_stride;
-        double value = wide != NULL ? wide[i] : (double)narrow[i];
-        if (wide_scale != NULL) {
-            value *= wide_scale[at];
-        } else if (narrow_scale != NULL) {
-            value *= (double)narrow_scale[at];
-        }
-        if (amun__linop_is_f64(op)) {
-            ((double *)op->weights)[i] = value;
-        } else {
-            ((float *)op->weights)[i] = (float)value;
+    const bool to_wide = amun__linop_is_f64(op);
+    op->version++;
+    if (!to_wide && narrow != NULL &&
+        narrow_scale == NULL) { /* every step of a training does this */
+        memcpy(op->weights, narrow, op->weight_count * sizeof *narrow);
+        return;
+    }
+    for (size_t at = 0; at * op->scale_stride < op->weight_count; at++) {
+        const double scale = wide_scale != NULL     ? wide_scale[at]
+                             : narrow_scale != NULL ? (double)narrow_scale[at]
+                                                    : 1.0;
+        for (size_t i = at * op->scale_stride; i < (at + 1) * op->scale_stride; i++) {
+            const double value = (wide != NULL ? wide[i] : (double)narrow[i]) * scale;
+            if (to_wide) {
+                ((double *)op->weights)[i] = value;
+            } else {
+                ((float *)op->weights)[i] = (float)value;
+            }
         }
     }
-    op->version++;
 }
 
 static amun_status finish(amun__linop **out, amun__linop *op, amun_status status)

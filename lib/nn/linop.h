@@ -61,17 +61,34 @@ amun_status amun__linop_create_avg_pool(amun__linop **out, amun_context *ctx,
  * be chains themselves. max_block is the smallest of theirs. */
 amun_status amun__linop_create_chain(amun__linop **out, amun_context *ctx, amun__linop **parts,
                                      int32_t count);
-/* The map of a conv2d, linear, batchnorm, avg-pool, scale or normalise node of a model; UNSUPPORTED
- * for others. Batch norm: gamma / sqrt(running_var + eps). fold_batchnorm: a conv or linear whose
- * only reader is a batch norm is taken together with it. Reads the model's values: the caller
- * holds begin_read or begin_write. */
+/* What the map of a conv2d, linear, batchnorm, avg-pool, scale or normalise node of a model is made
+ * of; UNSUPPORTED for others. Batch norm: gamma / sqrt(running_var + eps). fold_batchnorm: a conv
+ * or linear whose only reader is a batch norm is taken together with it. Reads the model's values,
+ * which stay the model's: the caller holds begin_read or begin_write until it closes the source. */
+typedef struct amun__linop_source {
+    amun_context *ctx;
+    amun__linop_kind kind;
+    amun__linop_shape shape; /* complete */
+    const float *weights;    /* CONV2D, LINEAR: borrowed; NULL for others */
+    size_t weight_count;
+    double *factors; /* [out channels]: of the DIAGONAL, or the batch norm's; NULL: none */
+    float *narrow;   /* the same */
+} amun__linop_source;
+amun_status amun__linop_source_open(amun__linop_source *source, const amun_model *model,
+                                    int32_t node, bool fold_batchnorm);
+void amun__linop_source_close(amun__linop_source *source); /* zeroed or closed is fine */
+/* The batch norm that is the only reader of a node; -1: there is none. */
+int32_t amun__linop_batchnorm_of(const amun_graph *graph, int32_t node);
+amun_status amun__linop_create_source(amun__linop **out, const amun__linop_source *source,
+                                      int64_t max_block, amun__linop_backend backend);
+/* New weights for a map that was made from the same node. */
+amun_status amun__linop_set_source(amun__linop *op, const amun__linop_source *source);
+/* Source and map in one go. */
 amun_status amun__linop_create_node(amun__linop **out, const amun_model *model, int32_t node,
                                     bool fold_batchnorm, int64_t max_block,
                                     amun__linop_backend backend);
-/* The geometry of a conv2d or pooling node, without the output's extents. */
+/* The geometry of a conv2d or pooling node. */
 amun__linop_shape amun__linop_node_shape(const amun_graph *graph, int32_t node);
-/* The batch norm that is the only reader of a node; -1: there is none. */
-int32_t amun__linop_node_batchnorm(const amun_graph *graph, int32_t node);
 void amun__linop_destroy(amun__linop *op); /* NULL is fine */
 
 /* New weights and scale for the same geometry (CONV2D, LINEAR; DIAGONAL: factors as weights, and

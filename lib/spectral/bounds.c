@@ -455,7 +455,7 @@ static amun_status choose(subject *s, amun__bound *out)
 }
 
 amun_status amun__bound_conv2d(amun__bound *out, amun_context *ctx, const amun__linop_shape *shape,
-                               const float *weights, const float *scale)
+                               const float *weights, const double *scale)
 {
     amun_status status;
     amun__geometry geometry;
@@ -467,7 +467,7 @@ amun_status amun__bound_conv2d(amun__bound *out, amun_context *ctx, const amun__
     AMUN__TRY(amun__alloc(ctx, &wide, count, sizeof *wide));
     const size_t row = count / (size_t)shape->out_channels;
     for (size_t i = 0; i < count; i++) {
-        wide[i] = (double)weights[i] * (scale != NULL ? (double)scale[i / row] : 1);
+        wide[i] = (double)weights[i] * (scale != NULL ? scale[i / row] : 1);
     }
     AMUN__TRY(open_subject(&s, ctx, shape, wide));
     status = choose(&s, out);
@@ -478,7 +478,7 @@ fail:
 }
 
 amun_status amun__bound_linear(amun__bound *out, amun_context *ctx, int64_t in_features,
-                               int64_t out_features, const float *weights, const float *scale)
+                               int64_t out_features, const float *weights, const double *scale)
 {
     const amun__linop_shape shape = {.in_channels = in_features,
                                      .in_height = 1,

@@ -22,12 +22,12 @@ typedef struct amun__bound {
 
 /* sigma_max(M) <= out->value, rounding included (the value is widened by an error bound of its
  * arithmetic). Takes the smallest of the bounds that apply to the geometry (any padding mode,
- * stride, dilation, groups) and are affordable. `weights`, `scale`: as for the linop; the output's
- * extents in `shape` are not read. NUMERIC: a weight that is not finite. */
+ * stride, dilation, groups) and are affordable. `weights`, `scale`: as for the linop, the scale in
+ * double; the output's extents in `shape` are not read. NUMERIC: a weight that is not finite. */
 amun_status amun__bound_conv2d(amun__bound *out, amun_context *ctx, const amun__linop_shape *shape,
-                               const float *weights, const float *scale);
+                               const float *weights, const double *scale);
 amun_status amun__bound_linear(amun__bound *out, amun_context *ctx, int64_t in_features,
-                               int64_t out_features, const float *weights, const float *scale);
+                               int64_t out_features, const float *weights, const double *scale);
 
 /* The parts of the choice, for tests: weights in double. `budget`: floating-point operations that
  * the frequencies may take; too few for any useful grid: *value infinite. */

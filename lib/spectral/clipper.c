@@ -137,7 +137,7 @@ static amun_status add_weighted(amun__clipper *c, const amun__model_values *v, i
     set_weights(c, layer, v, index);
     layer->kind = kind_of(c, node, &layer->shape);
     AMUN__CHECK(open_layer(c, layer));
-    const int32_t norm = amun__linop_node_batchnorm(graph, index);
+    const int32_t norm = amun__linop_batchnorm_of(graph, index);
     if (c->options.batchnorm != AMUN_CLIP_BATCHNORM_COMPOSITE || norm < 0 || layer->dense) {
         return AMUN_OK;
     }

@@ -275,6 +275,60 @@ FIELD(amun_attack_record, updates, 48, 4);
 FIELD(amun_attack_record, flags, 52, 4);
 FIELD(amun_attack_record, input_hash, 56, 8);
 
+/* ---- spectral.h ---------------------------------------------------------------------------- */
+
+SIZE(amun_spectrum_options, 56);
+FIELD(amun_spectrum_options, struct_size, 0, 8);
+FIELD(amun_spectrum_options, method, 8, 4);
+FIELD(amun_spectrum_options, k, 12, 4);
+FIELD(amun_spectrum_options, block, 16, 4);
+FIELD(amun_spectrum_options, max_iterations, 20, 4);
+FIELD(amun_spectrum_options, tol, 24, 8);
+FIELD(amun_spectrum_options, mu, 32, 8);
+FIELD(amun_spectrum_options, fold_batchnorm, 40, 4);
+FIELD(amun_spectrum_options, certify, 44, 4);
+FIELD(amun_spectrum_options, seed, 48, 8);
+
+SIZE(amun_layer_spectrum, 128);
+FIELD(amun_layer_spectrum, struct_size, 0, 8);
+FIELD(amun_layer_spectrum, name, 8, 8);
+FIELD(amun_layer_spectrum, batchnorm, 16, 8);
+FIELD(amun_layer_spectrum, kind, 24, 4);
+FIELD(amun_layer_spectrum, node, 28, 4);
+FIELD(amun_layer_spectrum, in_shape, 32, 24);
+FIELD(amun_layer_spectrum, out_shape, 56, 24);
+FIELD(amun_layer_spectrum, sigma_lower, 80, 8);
+FIELD(amun_layer_spectrum, sigma_upper, 88, 8);
+FIELD(amun_layer_spectrum, sigma_flat, 96, 8);
+FIELD(amun_layer_spectrum, residual, 104, 8);
+FIELD(amun_layer_spectrum, bound, 112, 4);
+FIELD(amun_layer_spectrum, values, 116, 4);
+FIELD(amun_layer_spectrum, iterations, 120, 4);
+FIELD(amun_layer_spectrum, converged, 124, 4);
+
+SIZE(amun_lipschitz, 24);
+FIELD(amun_lipschitz, struct_size, 0, 8);
+FIELD(amun_lipschitz, upper, 8, 8);
+FIELD(amun_lipschitz, estimate, 16, 8);
+
+VALUE(AMUN_SPECTRUM_POWERQR, 1);
+VALUE(AMUN_SPECTRUM_LEGACY, 2);
+VALUE(AMUN_SPECTRUM_EXACT, 3);
+VALUE(AMUN_LAYER_CONV2D, 1);
+VALUE(AMUN_LAYER_LINEAR, 2);
+VALUE(AMUN_LAYER_BATCHNORM, 3);
+VALUE(AMUN_LAYER_CONV2D_BATCHNORM, 4);
+VALUE(AMUN_LAYER_LINEAR_BATCHNORM, 5);
+VALUE(AMUN_LAYER_AVG_POOL, 6);
+VALUE(AMUN_BOUND_NONE, 0);
+VALUE(AMUN_BOUND_EXACT, 1);
+VALUE(AMUN_BOUND_DIAGONAL, 2);
+VALUE(AMUN_BOUND_FFT, 3);
+VALUE(AMUN_BOUND_GRID, 4);
+VALUE(AMUN_BOUND_GRAM_KERNEL, 5);
+VALUE(AMUN_BOUND_RESHAPED, 6);
+VALUE(AMUN_BOUND_PRODUCT, 7);
+
 /* ---- ensemble.h ---------------------------------------------------------------------------- */
 
 SIZE(amun_transfer_result, 72);

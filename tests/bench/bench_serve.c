@@ -10,10 +10,13 @@
  *   search SLOTS FILE [STEPS]
  *                       radius search on the batch, SLOTS images at work at once, STEPS (50) per
  *                       radius; a table of eps, l2, updates, outcome goes into FILE unless it is
- * "-" memory              {"before": ..., "peak": ...}: resident bytes when the program began, and
- * at most so far logits FILE         of the batch, as npy save FILE           weights fit IMAGES
- * LABELS EPOCHS FILE trains on two npy files (one-cycle, no augmentation), saves quit
+ * "-" spectrum N BLOCK FRESH N power iterations over all layers with BLOCK vectors; FRESH 1: each
+ * with weights that have just been read memory              {"before": ..., "peak": ...}: resident
+ * bytes when the program began, and at most so far logits FILE         of the batch, as npy save
+ * FILE           weights fit IMAGES LABELS EPOCHS FILE trains on two npy files (one-cycle, no
+ * augmentation), saves quit
  */
+#include "spectra.h"
 #include "work.h"
 
 #include <stdlib.h>
@@ -30,7 +33,9 @@ typedef struct server {
     const bench_args *args;
     const char *arch;
     bench_work work;
-    bench_work training; /* its weights move, so it has its own; opened when asked for */
+    bench_work training;   /* its weights move, so it has its own; opened when asked for */
+    bench_spectra spectra; /* with `block` vectors; 0: not yet */
+    int32_t block;
     double times[BENCH_MAX_REPETITIONS];
     size_t count;
     uint64_t resident_before;
@@ -236,6 +241,22 @@ static void do_memory(server *s)
                  (unsigned long long)bench_peak());
 }
 
+static void do_spectrum(server *s)
+{
+    const int32_t block = (int32_t)number(s->words[2], 1, 128);
+    const bool fresh = number(s->words[3], 0, 1) != 0;
+    s->count = number(s->words[1], 1, BENCH_MAX_REPETITIONS);
+    if (s->block != block) {
+        bench_spectra_close(&s->spectra);
+        bench_spectra_open(&s->spectra, s->work.model, 1, block);
+        s->block = block;
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        s->times[i] = bench_spectra_run(&s->spectra, fresh);
+    }
+    answer(s, (double)NAN);
+}
+
 static void do_infer(server *s)
 {
     do_work(s, &s->work, AMUN__MODE_INFER);
@@ -246,9 +267,10 @@ static bool obey(server *s, char *line)
     static const struct {
         const char *name;
         void (*run)(server *s);
-    } commands[] = {{"probe", do_probe}, {"infer", do_infer},   {"train", do_train},
-                    {"pgd", do_pgd},     {"search", do_search}, {"logits", do_logits},
-                    {"fit", do_fit},     {"save", do_save},     {"memory", do_memory}};
+    } commands[] = {{"probe", do_probe},      {"infer", do_infer},   {"train", do_train},
+                    {"pgd", do_pgd},          {"search", do_search}, {"logits", do_logits},
+                    {"fit", do_fit},          {"save", do_save},     {"memory", do_memory},
+                    {"spectrum", do_spectrum}};
     char *rest = NULL;
     for (int i = 0; i < MAX_WORDS; i++) {
         s->words[i] = strtok_r(i == 0 ? line : NULL, " \n", &rest);
@@ -282,6 +304,7 @@ int main(int argc, char **argv)
     if (s.training.ctx != NULL) {
         bench_work_close(&s.training);
     }
+    bench_spectra_close(&s.spectra);
     bench_work_close(&s.work);
     return 0;
 }

@@ -8,7 +8,13 @@ that keeps its memory. Before, between and after the two halves of each round a 
 in registers, copy of memory) measures the machine itself; a round is rejected if any of its probes
 is below a fraction of the best one seen. Prints the ratio PyTorch / libamun per row as min, median
 and max over the accepted rounds, then JSON. With --data, weights come from a short training on
-CIFAR-10 and the adversarial set is built for training images that the network gets right."""
+CIFAR-10 and the adversarial set is built for training images that the network gets right.
+
+The rows powerqr...: one power iteration (arXiv 2402.16017, algorithm 1) with one vector over all
+convolutions and dense layers, against the authors' formulation (two forward passes and autograd)
+and, -lean, against one without autograd. -step: our weights are read anew in each iteration, as in
+every step of a training; the others iterate on weights that stay. PyTorch gets the faster of its
+two memory layouts."""
 import argparse
 import copy
 import json
@@ -54,7 +60,8 @@ def arguments():
     parser.add_argument("--search-batch", type=int, default=128, help="images at work at once")
     parser.add_argument("--search-rounds", type=int, default=1)
     parser.add_argument("--search-attempts", type=int, default=3)
-    parser.add_argument("--rows", default="train,infer,infer-folded,pgd,pgd-folded,search,memory")
+    parser.add_argument("--rows", default="train,infer,infer-folded,pgd,pgd-folded,search,powerqr,"
+                        "powerqr-lean,powerqr-step,powerqr-step-lean,memory")
     parser.add_argument("--json", help="file for the figures")
     parser.add_argument("--memory-child", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -229,6 +236,69 @@ class Torch:
             radius = eps.reshape(-1, 1, 1, 1)
             a = self.step_l2(a.detach(), x, gradient, radius / 10, radius)
         return table
+
+
+class PowerQr:
+    """One vector per convolution or dense layer, as a network of PyTorch's would iterate it."""
+
+    def __init__(self, torch_side):
+        self.torch, self.F = torch_side.torch, torch_side.F
+        self.timed = torch_side.timed
+        self.layers = {layout: self.trace(torch_side, layout) for layout in (
+            self.torch.contiguous_format, self.torch.channels_last)}
+        self.layout = {}
+
+    def trace(self, side, layout):
+        """[(module, start)] in a network of this layout."""
+        torch, found = self.torch, []
+        net = copy.deepcopy(side.net).eval().to(memory_format=layout)
+        torch.manual_seed(1)
+
+        def seen(module, inputs, _):
+            start = torch.randn_like(inputs[0][:1])
+            found.append([module, start / start.norm()])
+        hooks = [m.register_forward_hook(seen) for m in net.modules()
+                 if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
+        with torch.no_grad():
+            net(side.images[:1].contiguous(memory_format=layout))
+        for hook in hooks:
+            hook.remove()
+        return found
+
+    def orthonormalise(self, x):
+        """QR of the n-by-1 matrix, back in the layout of `x`."""
+        q, _ = self.torch.linalg.qr(x.reshape(1, -1).T)
+        return self.torch.empty_like(x).copy_(q.T.reshape(x.shape))
+
+    def author(self, layers):
+        for layer in layers:
+            module, v = layer
+            v = v.detach().requires_grad_(True)
+            image = module(v) - module(self.torch.zeros_like(v))
+            gradient, = self.torch.autograd.grad(0.5 * (image ** 2).sum(), v)
+            with self.torch.no_grad():
+                layer[1] = self.orthonormalise(v + gradient)
+
+    def lean(self, layers):
+        with self.torch.no_grad():
+            for layer in layers:
+                module, v = layer
+                w = module.weight
+                if isinstance(module, self.torch.nn.Linear):
+                    x = (v @ w.T) @ w
+                else:
+                    image = self.F.conv2d(v, w, None, module.stride, module.padding)
+                    x = self.torch.nn.grad.conv2d_input(v.shape, w, image, module.stride,
+                                                        module.padding)
+                layer[1] = self.orthonormalise(x)
+
+    def run(self, which, repetitions):
+        step = getattr(self, which)
+        if which not in self.layout:
+            times = {layout: min(self.timed(lambda: step(layers), 5)[0])
+                     for layout, layers in self.layers.items()}
+            self.layout[which] = min(times, key=times.get)
+        return self.timed(lambda: step(self.layers[self.layout[which]]), repetitions)[0]
 
 
 # ---- rounds ------------------------------------------------------------------------------------
@@ -432,6 +502,18 @@ def run_memory(options, paths):
     return report
 
 
+def spectral_rows(wanted, torch_side, server):
+    if not any(name.startswith("powerqr") for name in wanted):
+        return {}
+    theirs, rows = PowerQr(torch_side), {}
+    for name, fresh, which in (("powerqr", 0, "author"), ("powerqr-lean", 0, "lean"),
+                               ("powerqr-step", 1, "author"), ("powerqr-step-lean", 1, "lean")):
+        if name in wanted:
+            rows[name] = (lambda n, fresh=fresh: server.ask("spectrum", 5 * n, 1, fresh)["ms"],
+                          lambda n, which=which: theirs.run(which, 5 * n))
+    return rows
+
+
 def engine_rows(wanted, torch_side, server):
     def pgd(n):
         return server.ask("pgd", n, PGD_STEPS, "-")["ms"]
@@ -445,7 +527,8 @@ def engine_rows(wanted, torch_side, server):
         "pgd": (pgd, lambda n: torch_side.pgd(n)[0]),
         "pgd-folded": (pgd, lambda n: torch_side.pgd(n, True)[0]),
     }
-    return {name: rows[name] for name in rows if name in wanted}
+    return {**{name: rows[name] for name in rows if name in wanted},
+            **spectral_rows(wanted, torch_side, server)}
 
 
 def main():

@@ -19,7 +19,7 @@ import time
 
 EXAMPLES, DATA = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 FOLDER = os.path.join(os.path.abspath(sys.argv[3]), "examples_run")
-PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "quickstart"]
+PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "spectrum", "quickstart"]
 SMALL = ["--epochs", "1", "--threads", "1"]
 results = []
 
@@ -319,6 +319,43 @@ QUICK = [*SMALL, "--references", 2, "--forget-sets", 2, "--forget-count", 10, "-
          "--unlearn-epochs-df", 1]
 
 
+def test_spectrum():
+    """On one layer that is known: a dense layer's norm is that of its weights."""
+    out = works("spectrum", "spectrum", "--model", "model.safetensors", "--tol", "1e-4", "--k", 2,
+                "--threads", 1, "--json", "spectrum.json")
+    told = load("spectrum.json")
+    layers = {layer["name"]: layer for layer in told["layers"]}
+    check(told["program"] == "spectrum" and told["arch"] == "digits" and len(layers) > 3
+          and all(0 < l["sigma_lower"] <= l["sigma_upper"] and l["converged"]
+                  and len(l["values"]) == 2 and l["values"][0] == l["sigma_lower"]
+                  for l in layers.values()), "what spectrum tells", told)
+    fc = [l for l in layers.values() if l["kind"] == "linear"][-1]
+    check(fc["bound"] == "exact" and abs(fc["sigma_flat"] - fc["sigma_lower"]) < 1e-4, "fc", fc)
+    check(0 < told["lipschitz_estimate"] <= told["lipschitz_upper"], "bounds", told)
+    lines = out.splitlines()
+    table = lines[[l.startswith("layer ") for l in lines].index(True):]
+    check(all(name in out for name in layers) and len(table) == len(layers) + 2
+          and len({line.rfind(line.split()[-1]) for line in table[:-1]
+                   if " " not in line.split("  ")[-1]}) == 1, "the table is aligned", out)
+    works("spectrum, folded", "spectrum", "--arch", "digits", "--fold-batchnorm", "--tol", "1e-4",
+          "--json", "spectrum.json")
+    kinds = {layer["kind"] for layer in load("spectrum.json")["layers"]}
+    check("bn" not in kinds and "conv+bn" in kinds, "nothing but folded layers", kinds)
+    for method in ("legacy", "exact"):
+        works("spectrum, " + method, "spectrum", "--arch", "digits", "--method", method)
+    refused("neither", 2, "--model or --arch", "spectrum")
+    refused("both", 2, "--model or --arch", "spectrum", "--arch", "digits", "--model",
+            "model.safetensors")
+    refused("no such method", 2, '"svd" is none of', "spectrum", "--method", "svd")
+    refused("k", 2, "65 is outside", "spectrum", "--k", 65)
+    refused("not a model", 2, "empty", "spectrum", "--model", "empty")
+    refused("too large for all values", 1, "4096", "spectrum", "--arch", "resnet8", "--method",
+            "exact")
+    refused("no convergence", 1, "did not converge", "spectrum", "--arch", "digits",
+            "--max-iterations", 1, "--json", "spectrum.json")
+    check(not load("spectrum.json")["layers"][0]["converged"], "written nevertheless")
+
+
 def test_quickstart():
     out = works("quickstart", "quickstart", *QUICK, "--work", "a/b", "--json", "a.json")
     told = load("a.json")
@@ -414,6 +451,7 @@ def main():
     test_attack(clean, floats, labels)
     test_unlearn()
     test_audit()
+    test_spectrum()
     told = test_quickstart()
     test_killed(told)
     test_minimal()

@@ -279,7 +279,7 @@ START_TEST(test_scale_and_linear)
     enum { IN = 7, OUT = 5 };
     pair w = pair_random(IN * OUT, 3), factors = pair_random(OUT, 4);
     amun__bound bound;
-    ck_ok(amun__bound_linear(&bound, ctx, IN, OUT, w.narrow, factors.narrow));
+    ck_ok(amun__bound_linear(&bound, ctx, IN, OUT, w.narrow, factors.wide));
     for (size_t i = 0; i < IN * OUT; i++) {
         w.wide[i] *= factors.wide[i / IN];
     }
@@ -292,7 +292,7 @@ START_TEST(test_scale_and_linear)
     s.in_height = s.in_width = 6;
     w = pair_random(fixture_weights(&s), 5);
     factors = pair_random((size_t)s.out_channels, 6);
-    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, factors.narrow));
+    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, factors.wide));
     for (size_t i = 0; i < w.count; i++) {
         w.wide[i] *= factors.wide[i / 27];
     }
@@ -367,7 +367,7 @@ START_TEST(test_refusals)
     w.narrow[5] = NAN;
     ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL), AMUN_ERROR_NUMERIC, "weight 5");
     w.narrow[5] = 0;
-    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, (float[]){1, 1, INFINITY, 1}),
+    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, (double[]){1, 1, INFINITY, 1}),
              AMUN_ERROR_NUMERIC, "weight 54");
     s.groups = 2;
     ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL), AMUN_ERROR_INVALID_ARGUMENT,

@@ -29,7 +29,7 @@ class Completeness(unittest.TestCase):
         # reached through Options and Handle, by name
         declared -= {name for name in declared if name.endswith(("_options_init", "_unref"))}
         declared -= {"amun_%s_ref" % handle for handle in (
-            "context", "graph", "dataset", "attack", "ensemble", "mia", "report")}
+            "context", "graph", "dataset", "attack", "ensemble", "mia", "report", "spectrum")}
         # what NumPy does better; the version is a text
         declared -= {"amun_tensor_view_init", "amun_dtype_size", "amun_version"}
         self.assertEqual([name for name in sorted(declared) if name not in source], [])

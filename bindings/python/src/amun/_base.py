@@ -113,6 +113,9 @@ Schedule = enumeration("Schedule", "amun_schedule")
 Signal = enumeration("Signal", "amun_signal")
 RmiaMode = enumeration("RmiaMode", "amun_rmia_mode")
 RmiaPopulation = enumeration("RmiaPopulation", "amun_rmia_population")
+SpectrumMethod = enumeration("SpectrumMethod", "amun_spectrum_method")
+LayerKind = enumeration("LayerKind", "amun_layer_kind")
+BoundKind = enumeration("BoundKind", "amun_bound_kind")
 UnlearnMethod = enumeration("UnlearnMethod", "amun_unlearn_method")
 
 

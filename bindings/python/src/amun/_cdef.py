@@ -493,7 +493,7 @@ typedef struct amun_train_options {
     int32_t checkpoint_every;
     uint64_t seed;
     const char *checkpoint;
-    const struct amun_clip_options *clip;
+    const amun_clip_options *clip;
 } amun_train_options;
 amun_status amun_train_options_init(amun_train_options *opts, size_t size);
 typedef struct amun_train_result {
@@ -583,6 +583,80 @@ amun_status amun_report_get(const amun_report *report, const char *method, amun_
 amun_status amun_report_table(const amun_report *report, char *buf, size_t cap, size_t *needed);
 amun_status amun_report_write(const amun_report *report, const char *path);
 
+/* spectral.h */
+typedef int32_t amun_spectrum_method;
+enum {
+    AMUN_SPECTRUM_POWERQR = 1,
+    AMUN_SPECTRUM_LEGACY = 2,
+    AMUN_SPECTRUM_EXACT = 3,
+};
+typedef struct amun_spectrum_options {
+    size_t struct_size;
+    amun_spectrum_method method;
+    int32_t k;
+    int32_t block;
+    int32_t max_iterations;
+    double tol;
+    double mu;
+    int32_t fold_batchnorm;
+    int32_t certify;
+    uint64_t seed;
+} amun_spectrum_options;
+amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size);
+typedef int32_t amun_layer_kind;
+enum {
+    AMUN_LAYER_CONV2D = 1,
+    AMUN_LAYER_LINEAR = 2,
+    AMUN_LAYER_BATCHNORM = 3,
+    AMUN_LAYER_CONV2D_BATCHNORM = 4,
+    AMUN_LAYER_LINEAR_BATCHNORM = 5,
+    AMUN_LAYER_AVG_POOL = 6,
+};
+typedef int32_t amun_bound_kind;
+enum {
+    AMUN_BOUND_NONE = 0,
+    AMUN_BOUND_EXACT = 1,
+    AMUN_BOUND_DIAGONAL = 2,
+    AMUN_BOUND_FFT = 3,
+    AMUN_BOUND_GRID = 4,
+    AMUN_BOUND_GRAM_KERNEL = 5,
+    AMUN_BOUND_RESHAPED = 6,
+    AMUN_BOUND_PRODUCT = 7,
+};
+typedef struct amun_layer_spectrum {
+    size_t struct_size;
+    const char *name;
+    const char *batchnorm;
+    amun_layer_kind kind;
+    amun_node node;
+    int64_t in_shape[3];
+    int64_t out_shape[3];
+    double sigma_lower;
+    double sigma_upper;
+    double sigma_flat;
+    double residual;
+    amun_bound_kind bound;
+    int32_t values;
+    int32_t iterations;
+    int32_t converged;
+} amun_layer_spectrum;
+typedef struct amun_spectrum amun_spectrum;
+amun_status amun_spectrum_create(amun_spectrum **spectrum, amun_model *model, const amun_spectrum_options *opts);
+amun_spectrum *amun_spectrum_ref(amun_spectrum *spectrum);
+void amun_spectrum_unref(amun_spectrum *spectrum);
+amun_status amun_spectrum_run(amun_spectrum *spectrum, int32_t max_iterations, const amun_call_options *call);
+size_t amun_spectrum_count(const amun_spectrum *spectrum);
+amun_status amun_spectrum_layer(const amun_spectrum *spectrum, size_t i, amun_layer_spectrum *layer);
+amun_status amun_spectrum_values(const amun_spectrum *spectrum, size_t i, double *sigma, double *residuals, size_t count);
+amun_status amun_spectrum_vector(const amun_spectrum *spectrum, size_t i, size_t j, float *vector, size_t count);
+typedef struct amun_lipschitz {
+    size_t struct_size;
+    double upper;
+    double estimate;
+} amun_lipschitz;
+amun_status amun_lipschitz_bound(amun_lipschitz *result, double *per_node, size_t count, const amun_spectrum *spectrum);
+amun_status amun_lipschitz_local(double *largest, double *per_image, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
+
 /* unlearn.h */
 typedef int32_t amun_unlearn_method;
 enum {
@@ -664,6 +738,21 @@ ENUMS = {'amun_status': {'OK': 0,
                  'LOG_LOGIT': 5},
  'amun_rmia_mode': {'ONLINE': 1, 'OFFLINE': 2},
  'amun_rmia_population': {'POOL': 1, 'TEST_ONLY': 2},
+ 'amun_spectrum_method': {'POWERQR': 1, 'LEGACY': 2, 'EXACT': 3},
+ 'amun_layer_kind': {'CONV2D': 1,
+                     'LINEAR': 2,
+                     'BATCHNORM': 3,
+                     'CONV2D_BATCHNORM': 4,
+                     'LINEAR_BATCHNORM': 5,
+                     'AVG_POOL': 6},
+ 'amun_bound_kind': {'NONE': 0,
+                     'EXACT': 1,
+                     'DIAGONAL': 2,
+                     'FFT': 3,
+                     'GRID': 4,
+                     'GRAM_KERNEL': 5,
+                     'RESHAPED': 6,
+                     'PRODUCT': 7},
  'amun_unlearn_method': {'RETRAIN': 1, 'AMUN': 2, 'AMUN_ADVONLY': 3}}
 
 # struct: its fields that hold a value of an enumeration
@@ -679,4 +768,6 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_rmia_options': {'signal': 'amun_signal',
                        'mode': 'amun_rmia_mode',
                        'population': 'amun_rmia_population'},
+ 'amun_spectrum_options': {'method': 'amun_spectrum_method'},
+ 'amun_layer_spectrum': {'kind': 'amun_layer_kind', 'bound': 'amun_bound_kind'},
  'amun_unlearn_options': {'method': 'amun_unlearn_method'}}
