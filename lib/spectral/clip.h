@@ -31,6 +31,7 @@ typedef struct amun__clip_layer {
     int64_t channels;     /* of the output */
     double *factor;       /* 1 / sqrt(variance + eps); with gamma */
     float *scale;         /* COMPOSITE: gamma * factor */
+    double *wide;         /* the same, not rounded */
     amun__linop *op;      /* MAP, COMPOSITE, where the method needs it */
     amun__powerqr *power; /* the same */
     float *u;             /* MIYATO: the left vector, [channels] */

@@ -70,6 +70,7 @@ static amun_status set_norm(amun__clipper *c, amun__clip_layer *layer, const amu
     layer->eps = node->eps;
     const size_t channels = (size_t)node->channels;
     AMUN__CHECK(amun__alloc(c->ctx, &layer->factor, channels, sizeof *layer->factor));
+    AMUN__CHECK(amun__alloc(c->ctx, &layer->wide, channels, sizeof *layer->wide));
     return amun__alloc(c->ctx, &layer->scale, channels, sizeof *layer->scale);
 }
 

@@ -83,6 +83,7 @@ FIXTURE_UNUSED static void clip_begin(clip_case *t, const amun__linop_shape *sha
         t->layer.gamma = t->gamma.narrow;
         t->layer.variance = t->variance;
         ck_ok(amun__calloc(t->c.ctx, &t->layer.factor, channels, sizeof *t->layer.factor));
+        ck_ok(amun__calloc(t->c.ctx, &t->layer.wide, channels, sizeof *t->layer.wide));
         ck_ok(amun__calloc(t->c.ctx, &t->layer.scale, channels, sizeof *t->layer.scale));
     }
     const double factor = from / exact_norm(t);
