@@ -330,7 +330,7 @@ START_TEST(resume)
         model_bytes whole = trained(&f, &t);
         t.checkpoint = f.path;
         watcher w = {.stop_at = 14}; /* in the fourth epoch */
-        ck_fails(run_fresh(&f, &t, &w), AMUN_ERROR_CANCELLED, "");
+        ck_fails(run_fresh(&f, &t, &w), AMUN_ERROR_CANCELLED, "stopped");
         model_bytes resumed = trained(&f, &t);
         ck_assert_msg(same_bytes(whole, resumed), "method %d", (int)m);
         model_bytes again = trained(&f, &t); /* from the finished run's checkpoint */
@@ -350,7 +350,7 @@ START_TEST(cancelled_run_is_normalised)
     clip.iterations = 50;
     amun_train_options t = sgd_options(6, &clip);
     watcher w = {.stop_at = 9};
-    ck_fails(run_fresh(&f, &t, &w), AMUN_ERROR_CANCELLED, "");
+    ck_fails(run_fresh(&f, &t, &w), AMUN_ERROR_CANCELLED, "stopped");
     ck_close(node_norm(&f, f.model, FC, false), 1.0, 0.01);
     teardown(&f);
 }

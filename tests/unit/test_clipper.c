@@ -252,7 +252,7 @@ START_TEST(test_cancelled_and_unfinished_runs)
     watcher w = {.stop_at = 1};
     amun_call_options call = watched(&w);
     ck_ok(amun_clipper_create(&clipper, model, &o));
-    ck_fails(amun_clipper_run(&result, clipper, &call), AMUN_ERROR_CANCELLED, "");
+    ck_fails(amun_clipper_run(&result, clipper, &call), AMUN_ERROR_CANCELLED, "stopped");
     ck_assert_str_eq(w.phase, "clip");
     ck_assert_uint_eq(w.total, 4);
     ck_assert_int_eq(result.changed, 1); /* the first layer is done */
