@@ -158,10 +158,11 @@ typedef struct ex_training {
     int64_t epochs, batch, augment;
     double lr, weight_decay;
     const char *schedule;
+    double clip; /* 0: none */
 } ex_training;
 #define EX_TRAINING_DEFAULTS                                                                       \
     {                                                                                              \
-        -1, -1, -1, -1.0, -1.0, NULL                                                               \
+        -1, -1, -1, -1.0, -1.0, NULL, 0.0                                                          \
     }
 #define EX_TRAINING_OPTIONS(t)                                                                     \
     {"epochs", EX_INT, &(t).epochs, 1, 100000, NULL, "passes over the data", false},               \
@@ -176,13 +177,22 @@ typedef struct ex_training {
          "constant|step|cosine|onecycle",                                                          \
          "how the learning rate moves",                                                            \
          false},                                                                                   \
+        {"clip",                                                                                   \
+         EX_REAL,                                                                                  \
+         &(t).clip,                                                                                \
+         0,                                                                                        \
+         1e6,                                                                                      \
+         NULL,                                                                                     \
+         "hold the layers to this spectral norm (default 0: do not)",                              \
+         false},                                                                                   \
     {                                                                                              \
         "augment", EX_INT, &(t).augment, 0, 1, NULL,                                               \
             "1: random crops and flips (default: not for digits)", false                           \
     }
 /* The recipe that suits an architecture (epochs, batch, learning rate and so on). */
 void ex_recipe(amun_train_options *train, const char *arch);
-/* Lays the command line, --seed, and whether `data` may be augmented over `train`. */
+/* Lays the command line, --seed, and whether `data` may be augmented over `train`. --clip: at least
+ * once in an epoch; the options for it are static, of the last call. */
 void ex_training_apply(amun_train_options *train, const ex_training *training, const ex_data *data);
 
 /* ---- files ----------------------------------------------------------------------------------- */

@@ -219,6 +219,20 @@ static amun_schedule schedule_of(const char *name)
                                          : AMUN_SCHEDULE_ONECYCLE;
 }
 
+/* NULL without --clip. */
+static const amun_clip_options *clip_of(double target, int64_t steps)
+{
+    static amun_clip_options opts;
+    if (target == 0.0) {
+        return NULL;
+    }
+    ex_check(amun_clip_options_init(&opts, sizeof opts));
+    opts.target = target;
+    opts.every = steps < opts.every ? (int32_t)steps : opts.every;
+    opts.seed = (uint64_t)ex_args.seed;
+    return &opts;
+}
+
 void ex_training_apply(amun_train_options *train, const ex_training *training, const ex_data *data)
 {
     train->epochs = training->epochs >= 0 ? (int32_t)training->epochs : train->epochs;
@@ -236,4 +250,6 @@ void ex_training_apply(amun_train_options *train, const ex_training *training, c
     /* A checkpoint waits for the disk: not after epochs that take a moment. */
     train->checkpoint_every = 1 + (int32_t)(20000 / (amun_dataset_count(data->train) + 1));
     train->seed = (uint64_t)ex_args.seed;
+    train->clip =
+        clip_of(training->clip, (int64_t)amun_dataset_count(data->train) / train->batch + 1);
 }

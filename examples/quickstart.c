@@ -143,8 +143,8 @@ static void watch(ex_progress *progress, item *it)
     progress->tick_data = it;
 }
 
-/* Two runs would train the same models over each other's checkpoints. The system takes the lock back
- * when this process ends, however it ends. */
+/* Two runs would train the same models over each other's checkpoints. The system takes the lock
+ * back when this process ends, however it ends. */
 static void lock_work(const job *j)
 {
     char *path = ex_format("%s/lock", j->work);
@@ -183,12 +183,16 @@ static char *train_key(const amun_train_options *t)
     char *steps = t->schedule == AMUN_SCHEDULE_STEP
                       ? ex_format(" every %d by %.17g", (int)t->step_epochs, t->gamma)
                       : ex_format("%s", "");
+    char *clip = t->clip != NULL ? ex_format(" clip %.17g every %d seed %" PRIu64, t->clip->target,
+                                             (int)t->clip->every, t->clip->seed)
+                                 : ex_format("%s", "");
     char *key =
         ex_format("epochs %d batch %d lr %.17g momentum %.17g nesterov %d decay %.17g schedule "
-                  "%d%s smoothing %.17g pad %d flip %d seed %" PRIu64,
+                  "%d%s smoothing %.17g pad %d flip %d seed %" PRIu64 "%s",
                   (int)t->epochs, (int)t->batch, t->lr, t->momentum, (int)t->nesterov,
                   t->weight_decay, (int)t->schedule, steps, t->label_smoothing, (int)t->augment_pad,
-                  (int)t->augment_flip, t->seed);
+                  (int)t->augment_flip, t->seed, clip);
+    free(clip);
     free(steps);
     return key;
 }
@@ -346,6 +350,7 @@ static void fine_tune_options(const job *j, amun_train_options *opts, const fine
     opts->epochs = (int32_t)tuning->epochs;
     opts->step_epochs = (int32_t)tuning->step_epochs;
     opts->batch = j->train.batch;
+    opts->clip = j->train.clip;
     opts->seed = (uint64_t)ex_args.seed;
     if (!j->unlearn_augment) {
         opts->augment_pad = 0;

@@ -50,6 +50,7 @@
 
 #include "attack.h"
 #include "base.h"
+#include "clip.h"
 #include "context.h"
 #include "dataset.h"
 #include "ensemble.h"

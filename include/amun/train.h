@@ -3,6 +3,7 @@
 #define AMUN_TRAIN_H
 
 #include "base.h"
+#include "clip.h"
 #include "dataset.h"
 #include "model.h"
 
@@ -50,6 +51,9 @@ typedef struct amun_train_options {
                                  same bytes as one that was never interrupted (same thread count).
                                  A checkpoint of other options, data or architecture gives STATE,
                                  naming the differences; a damaged one gives FORMAT. */
+    const amun_clip_options *clip; /**< layers held to a spectral norm, default NULL: none.
+                                 Read during the call. The method delattre_2023 penalises without
+                                 appearing in the loss that is reported. See amun/clip.h */
 } amun_train_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts.
  *  Statuses: INVALID_ARGUMENT. @since 0.1 */

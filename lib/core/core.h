@@ -76,7 +76,8 @@ typedef enum amun__tag {
     AMUN__TAG_MIA,
     AMUN__TAG_REPORT,
     AMUN__TAG_ENSEMBLE,
-    AMUN__TAG_SPECTRUM
+    AMUN__TAG_SPECTRUM,
+    AMUN__TAG_CLIPPER
 } amun__tag;
 
 /* First member of every handle. */

@@ -75,6 +75,8 @@ static const char *tag_name(amun__tag tag)
         return "report";
     case AMUN__TAG_ENSEMBLE:
         return "ensemble";
+    case AMUN__TAG_CLIPPER:
+        return "clipper";
     case AMUN__TAG_SPECTRUM:
         return "spectrum";
     }

@@ -78,7 +78,7 @@ static amun_status make_binding(job *j)
 {
     const amun_mia *mia = j->mia;
     json_t *options = NULL;
-    AMUN__CHECK(amun__json_options(&options, &amun__train_options_table, &j->options));
+    AMUN__CHECK(amun__train_options_json(&options, &j->options));
     json_object_del(options, "checkpoint");
     json_object_del(options, "checkpoint_every");
     j->binding = json_pack(

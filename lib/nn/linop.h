@@ -87,6 +87,8 @@ amun_status amun__linop_set_source(amun__linop *op, const amun__linop_source *so
 amun_status amun__linop_create_node(amun__linop **out, const amun_model *model, int32_t node,
                                     bool fold_batchnorm, int64_t max_block,
                                     amun__linop_backend backend);
+/* The geometry of a conv2d or pooling node. */
+amun__linop_shape amun__linop_node_shape(const amun_graph *graph, int32_t node);
 void amun__linop_destroy(amun__linop *op); /* NULL is fine */
 
 /* New weights and scale for the same geometry (CONV2D, LINEAR; DIAGONAL: factors as weights, and

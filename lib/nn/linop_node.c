@@ -47,8 +47,9 @@ int32_t amun__linop_batchnorm_of(const amun_graph *graph, int32_t index)
     return found;
 }
 
-static amun__linop_shape shape_of(const amun__node *node, const amun__node *src)
+amun__linop_shape amun__linop_node_shape(const amun_graph *graph, int32_t index)
 {
+    const amun__node *node = &graph->nodes[index], *src = &graph->nodes[node->inputs[0]];
     amun__linop_shape s = {.in_channels = src->channels,
                            .in_height = src->height,
                            .in_width = src->width,
@@ -108,7 +109,7 @@ amun_status amun__linop_source_open(amun__linop_source *source, const amun_model
     AMUN__CHECK(find_kind(&source->kind, graph, node));
     const amun__node *n = &graph->nodes[node];
     int32_t factors = source->kind == AMUN__LINOP_DIAGONAL ? node : -1;
-    source->shape = shape_of(n, &graph->nodes[n->inputs[0]]);
+    source->shape = amun__linop_node_shape(graph, node);
     if (source->kind == AMUN__LINOP_CONV2D || source->kind == AMUN__LINOP_LINEAR) {
         source->weights = param_values(model, n->weight);
         source->weight_count = graph->params[n->weight].count;

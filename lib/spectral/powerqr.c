@@ -223,6 +223,19 @@ void amun__powerqr_destroy(amun__powerqr *state)
     amun__free(state->ctx, state);
 }
 
+float *amun__powerqr_state(amun__powerqr *state, size_t *count)
+{
+    *count = (size_t)state->block * state->n;
+    if (state->wide || state->options.legacy || state->options.mu > 0.0) {
+        return NULL;
+    }
+    if (!state->pending) {
+        memcpy(state->z, state->v, *count * sizeof(float));
+        state->pending = true;
+    }
+    return state->z;
+}
+
 amun_status amun__powerqr_restart(amun__powerqr *state, uint64_t seed)
 {
     state->options.seed = seed;
@@ -261,6 +274,7 @@ amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int3
     int32_t most = max_iterations == 0 ? state->options.max_iterations : max_iterations, done = 0;
     bool enough = false;
     forget_values(state);
+    state->draws = 0; /* a run depends on nothing but the block and the weights */
     if (most < 0) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "max_iterations is %d, must be at least 0",
                           max_iterations);

@@ -46,6 +46,10 @@ int32_t amun__powerqr_block(const amun__powerqr *state); /* vectors in the block
  * f64 operator (NULL for the other one). Borrowed. */
 const float *amun__powerqr_vectors(const amun__powerqr *state);
 const double *amun__powerqr_vectors_f64(const amun__powerqr *state);
+/* What an f32 state without shift and legacy goes on from, [block][in] values (*count): an array
+ * that was kept and is written back here makes later runs give the same bytes. NULL for others.
+ * Valid until the next run. */
+float *amun__powerqr_state(amun__powerqr *state, size_t *count);
 /* Draws a new random block. */
 amun_status amun__powerqr_restart(amun__powerqr *state, uint64_t seed);
 

@@ -34,7 +34,7 @@ static amun_status set_options(json_t *object, const amun_train_options *options
     json_t *json = NULL;
     char *text = NULL;
     amun_status status = AMUN_OK;
-    AMUN__TRY(amun__json_options(&json, &amun__train_options_table, options));
+    AMUN__TRY(amun__train_options_json(&json, options));
     json_object_del(json, "checkpoint");
     json_object_del(json, "checkpoint_every");
     AMUN__TRY(amun__json_text(&text, json, 0));

@@ -2,6 +2,7 @@
  * runs here, on one model or on several at once: batches of a mix, forward, seed gradient of the
  * cross-entropy (or an objective of the recipe's own), backward, SGD. */
 #include "train/checkpoint.h"
+#include "train/clip.h"
 
 typedef struct run {
     amun_context *ctx;
@@ -14,6 +15,7 @@ typedef struct run {
     amun__loader *loader;
     amun__checkpoint checkpoint;
     amun__spare spare;
+    amun__train_clip clip;
     size_t total, batch, classes, steps; /* steps per epoch */
     amun__run_state state;               /* between epochs */
     double loss_sum;                     /* of this epoch so far */
@@ -66,6 +68,7 @@ static amun_status prepare(run *r)
     for (size_t i = 0; i < r->count; i++) {
         AMUN__CHECK(prepare_member(r, &r->members[i], rows));
     }
+    AMUN__CHECK(amun__train_clip_open(&r->clip, r->members, r->count, r->recipe));
     return amun__loader_open(&r->loader, r->ctx, &r->mix, r->batch, r->options->seed);
 }
 
@@ -87,6 +90,13 @@ static void release(run *r)
         amun__free(r->ctx, m->seed);
     }
     amun__checkpoint_close(&r->checkpoint);
+    amun__train_clip_close(&r->clip);
+}
+
+static amun_status save(run *r)
+{
+    amun__train_clip_keep(&r->clip);
+    return amun__checkpoint_save(&r->checkpoint, &r->state);
 }
 
 /* Goes on from the checkpoint; if there is none, writes the first, so that a path which cannot be
@@ -96,10 +106,19 @@ static amun_status resume(run *r)
     if (r->options->checkpoint == NULL) {
         return AMUN_OK;
     }
-    AMUN__CHECK(amun__checkpoint_open(&r->checkpoint, r->members, r->count, r->recipe, &r->mix));
+    amun__recipe recipe = *r->recipe;
+    if (r->clip.extras != NULL) { /* the recipe's and the clippers' */
+        recipe.extras = r->clip.extras;
+        recipe.extra_count = r->clip.extra_count;
+    }
+    AMUN__CHECK(amun__checkpoint_open(&r->checkpoint, r->members, r->count, &recipe, &r->mix));
     bool found = false;
     AMUN__CHECK(amun__checkpoint_load(&r->checkpoint, &r->state, &found));
-    return found ? AMUN_OK : amun__checkpoint_save(&r->checkpoint, &r->state);
+    if (!found) {
+        return save(r);
+    }
+    amun__train_clip_recall(&r->clip);
+    return AMUN_OK;
 }
 
 /* ---- steps ---------------------------------------------------------------------------------- */
@@ -127,12 +146,14 @@ static amun_status take_step(run *r, const amun__batch *batch, size_t at)
         .index = r->state.epoch * (int64_t)r->steps + (int64_t)at,
         .epoch = r->state.epoch,
     };
+    AMUN__CHECK(amun__train_clip_before(&r->clip, step.index));
     AMUN__CHECK(fill_gradients(r, &step));
     if (!isfinite(step.loss)) {
         return amun__fail(AMUN_ERROR_NUMERIC, "%s: loss is %g in epoch %lld of %d, step %zu of %zu",
                           r->recipe->name, step.loss, (long long)r->state.epoch + 1,
                           (int)r->options->epochs, at + 1, r->steps);
     }
+    AMUN__CHECK(amun__train_clip_after(&r->clip, r->members));
     const amun__sgd sgd = {
         .lr = amun__schedule_lr(r->options, r->state.epoch, (int64_t)at, (int64_t)r->steps),
         .momentum = r->options->momentum,
@@ -147,6 +168,7 @@ static amun_status take_step(run *r, const amun__batch *batch, size_t at)
         amun__sgd_step(&sgd, m->values.values, m->velocity, m->diff, m->values.trainable);
         amun__model_touch(m->model);
     }
+    AMUN__CHECK(amun__train_clip_updated(&r->clip));
     r->loss_sum += step.loss;
     r->right += step.right;
     r->seen += (int64_t)(batch->count * r->count);
@@ -196,8 +218,7 @@ static amun_status run_epoch(run *r)
     r->state.accuracy = 100.0 * (double)r->right / (double)r->seen;
     bool due =
         r->state.epoch % r->options->checkpoint_every == 0 || r->state.epoch == r->options->epochs;
-    return r->options->checkpoint != NULL && due ? amun__checkpoint_save(&r->checkpoint, &r->state)
-                                                 : AMUN_OK;
+    return r->options->checkpoint != NULL && due ? save(r) : AMUN_OK;
 }
 
 /* ---- recipes -------------------------------------------------------------------------------- */
@@ -221,6 +242,10 @@ static amun_status run_guarded(run *r, amun__snapshot *before)
         AMUN__TRY(amun__snapshot_take(&before[i], r->members[i].model));
     }
     status = run_all(r);
+    if (status == AMUN_OK || status == AMUN_ERROR_CANCELLED) {
+        amun_status finished = amun__train_clip_finish(&r->clip);
+        status = finished == AMUN_OK ? status : finished;
+    }
     release(r);
     if (status != AMUN_OK && status != AMUN_ERROR_CANCELLED) {
         for (size_t i = 0; i < r->count; i++) {

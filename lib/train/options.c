@@ -28,6 +28,7 @@ static const amun_train_options default_options = {
     .checkpoint_every = 1,
     .seed = 0,
     .checkpoint = NULL,
+    .clip = NULL,
 };
 static const amun__field option_fields[] = {
     AMUN__FIELD(amun_train_options, epochs, AMUN__FIELD_I32, 0, 100000),
@@ -48,13 +49,18 @@ static const amun__field option_fields[] = {
     AMUN__FIELD(amun_train_options, checkpoint_every, AMUN__FIELD_I32, 1, 100000),
     AMUN__FIELD(amun_train_options, seed, AMUN__FIELD_U64, 0, INFINITY),
     AMUN__FIELD(amun_train_options, checkpoint, AMUN__FIELD_STRING, 0, 0),
+    AMUN__FIELD(amun_train_options, clip, AMUN__FIELD_POINTER, 0, 0),
 };
+/* Before there was `clip`. */
+static const size_t released_sizes[] = {112};
 const amun__options_table amun__train_options_table = {
     .name = "amun_train_options",
     .size = sizeof(amun_train_options),
     .defaults = &default_options,
     .fields = option_fields,
     .field_count = sizeof option_fields / sizeof option_fields[0],
+    .released_sizes = released_sizes,
+    .released_count = sizeof released_sizes / sizeof released_sizes[0],
 };
 
 amun_status amun_train_options_init(amun_train_options *opts, size_t size)

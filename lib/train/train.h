@@ -5,6 +5,7 @@
 #include "amun/train.h"
 #include "core/core.h"
 #include "data/data.h"
+#include "io/io.h"
 #include "nn/nn.h"
 
 /* ---- steps ---------------------------------------------------------------------------------- */
@@ -93,6 +94,9 @@ typedef struct amun__recipe {
 } amun__recipe;
 
 extern const amun__options_table amun__train_options_table;
+/* For provenance: the table's fields, and those of the clip, if there is one, as "clip.method" and
+ * so on. New reference. */
+amun_status amun__train_options_json(json_t **out, const amun_train_options *options);
 
 /* Caller holds begin_write on the model. progress may be NULL. Any failure but CANCELLED leaves the
  * values as they were before the call. */

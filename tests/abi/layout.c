@@ -97,9 +97,59 @@ FIELD(amun_model_options, height, 24, 8);
 FIELD(amun_model_options, width, 32, 8);
 FIELD(amun_model_options, seed, 40, 8);
 
+/* ---- clip.h -------------------------------------------------------------------------------- */
+
+SIZE(amun_clip_options, 112);
+FIELD(amun_clip_options, struct_size, 0, 8);
+FIELD(amun_clip_options, method, 8, 4);
+FIELD(amun_clip_options, batchnorm, 12, 4);
+FIELD(amun_clip_options, target, 16, 8);
+FIELD(amun_clip_options, batchnorm_target, 24, 8);
+FIELD(amun_clip_options, tol, 32, 8);
+FIELD(amun_clip_options, linear, 40, 4);
+FIELD(amun_clip_options, exact, 44, 4);
+FIELD(amun_clip_options, final_scale, 48, 4);
+FIELD(amun_clip_options, max_rounds, 52, 4);
+FIELD(amun_clip_options, block, 56, 4);
+FIELD(amun_clip_options, every, 60, 4);
+FIELD(amun_clip_options, delay, 64, 4);
+FIELD(amun_clip_options, power_iterations, 68, 4);
+FIELD(amun_clip_options, rounds, 72, 4);
+FIELD(amun_clip_options, inner_steps, 76, 4);
+FIELD(amun_clip_options, iterations, 80, 4);
+FIELD(amun_clip_options, reserved0, 84, 4);
+FIELD(amun_clip_options, eta, 88, 8);
+FIELD(amun_clip_options, penalty, 96, 8);
+FIELD(amun_clip_options, seed, 104, 8);
+
+SIZE(amun_clip_result, 64);
+FIELD(amun_clip_result, struct_size, 0, 8);
+FIELD(amun_clip_result, layers, 8, 8);
+FIELD(amun_clip_result, changed, 16, 8);
+FIELD(amun_clip_result, rounds, 24, 8);
+FIELD(amun_clip_result, largest, 32, 8);
+FIELD(amun_clip_result, upper, 40, 8);
+FIELD(amun_clip_result, moved, 48, 8);
+FIELD(amun_clip_result, seconds, 56, 8);
+
+VALUE(AMUN_CLIP_BLOCK, 1);
+VALUE(AMUN_CLIP_LEGACY, 2);
+VALUE(AMUN_CLIP_SCALE, 3);
+VALUE(AMUN_CLIP_MIYATO, 4);
+VALUE(AMUN_CLIP_GOUK, 5);
+VALUE(AMUN_CLIP_SEDGHI, 6);
+VALUE(AMUN_CLIP_SENDEROVICH, 7);
+VALUE(AMUN_CLIP_DELATTRE_2023, 8);
+VALUE(AMUN_CLIP_DELATTRE_2024, 9);
+VALUE(AMUN_CLIP_BATCHNORM_LEAVE, 1);
+VALUE(AMUN_CLIP_BATCHNORM_HARD, 2);
+VALUE(AMUN_CLIP_BATCHNORM_SOFT, 3);
+VALUE(AMUN_CLIP_BATCHNORM_GOUK, 4);
+VALUE(AMUN_CLIP_BATCHNORM_COMPOSITE, 5);
+
 /* ---- train.h ------------------------------------------------------------------------------- */
 
-SIZE(amun_train_options, 112);
+SIZE(amun_train_options, 120);
 FIELD(amun_train_options, struct_size, 0, 8);
 FIELD(amun_train_options, epochs, 8, 4);
 FIELD(amun_train_options, batch, 12, 4);
@@ -118,6 +168,7 @@ FIELD(amun_train_options, augment_flip, 88, 4);
 FIELD(amun_train_options, checkpoint_every, 92, 4);
 FIELD(amun_train_options, seed, 96, 8);
 FIELD(amun_train_options, checkpoint, 104, 8);
+FIELD(amun_train_options, clip, 112, 8);
 
 SIZE(amun_train_result, 48);
 FIELD(amun_train_result, struct_size, 0, 8);

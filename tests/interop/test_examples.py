@@ -19,7 +19,7 @@ import time
 
 EXAMPLES, DATA = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 FOLDER = os.path.join(os.path.abspath(sys.argv[3]), "examples_run")
-PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "spectrum", "ensemble", "quickstart"]
+PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "spectrum", "clip", "ensemble", "quickstart"]
 SMALL = ["--epochs", "1", "--threads", "1"]
 results = []
 
@@ -319,6 +319,46 @@ QUICK = [*SMALL, "--references", 2, "--forget-sets", 2, "--forget-count", 10, "-
          "--unlearn-epochs-df", 1]
 
 
+def test_clip():
+    out = works("clip", "clip", "--model", "model.safetensors", "--target", "0.9", "--compare",
+                "--threads", 1, "--json", "clip.json", "--out", "clipped.safetensors")
+    told = load("clip.json")
+    layers = {layer["name"]: layer for layer in told["layers"]}
+    held = [l for name, l in layers.items() if not name.startswith("bn") and ".bn" not in name]
+    check(told["program"] == "clip" and told["method"] == "block" and told["held"] == len(held)
+          and 0 < told["changed"] <= told["held"] and told["upper"] <= 1
+          and 0 < told["moved"] < 1, "what clip tells", told)
+    check(held and all(l["at_most"] <= 0.9 and l["after"] <= l["at_most"] for l in held)
+          and any(l["before"] > 0.95 for l in held), "certified norms", told)
+    check(all(abs(l["before"] - l["after"]) < 1e-4 for l in layers.values() if l not in held),
+          "batch norms stay", told)
+    check(all(abs(l["block"]) < 0.902 and l["delattre-2024"] < 0.901 for l in held)
+          and any(l["miyato"] > 0.95 for l in held), "the methods compared", told)
+    lines = out.splitlines()
+    table = lines[[l.startswith("layer ") for l in lines].index(True):]
+    check(all(name in out for name in layers) and len(table) == len(layers) + 2
+          and len({len(line) for line in table[:-1]}) == 1, "the table is aligned", out)
+    works("its weights", "clip", "--model", "clipped.safetensors", "--target", "0.9", "--json",
+          "clip.json", "--no-final")
+    check(load("clip.json")["changed"] == 0 and load("clip.json")["upper"] is None, "once is enough",
+          load("clip.json"))
+    for how in ("hard", "soft", "gouk", "composite"):
+        works("clip, " + how, "clip", "--model", "model.safetensors", "--batchnorm", how, "--json",
+              "clip.json")
+        check(load("clip.json")["upper"] <= 1, how, load("clip.json"))
+    works("train --clip", "train", *SMALL, "--clip", 1, "--out", "held.safetensors")
+    works("unlearn --clip", "unlearn", "--model", "held.safetensors", "--method", "retrain",
+          "--forget-count", 9, "--clip", 1, "--out", "held2.safetensors", *SMALL)
+    check(content("held2.safetensors") != content("held.safetensors"), "it trained")
+    refused("no model", 2, "--model", "clip")
+    refused("no such method", 2, '"svd" is none of', "clip", "--method", "svd", "--model",
+            "model.safetensors")
+    refused("target", 2, "0 is outside", "clip", "--target", 0, "--model", "model.safetensors")
+    refused("composite by gouk", 1, "composite", "clip", "--method", "gouk", "--batchnorm",
+            "composite", "--model", "model.safetensors")
+    refused("not a model", 2, "empty", "clip", "--model", "empty")
+
+
 def test_spectrum():
     """On one layer that is known: a dense layer's norm is that of its weights."""
     out = works("spectrum", "spectrum", "--model", "model.safetensors", "--tol", "1e-4", "--k", 2,
@@ -493,6 +533,7 @@ def main():
     test_unlearn()
     test_audit()
     test_spectrum()
+    test_clip()
     test_ensemble()
     told = test_quickstart()
     test_killed(told)

@@ -24,12 +24,13 @@ class Completeness(unittest.TestCase):
 
     def test_functions(self):
         source = "".join(path.read_text(encoding="utf-8")
-                         for path in (PACKAGE / "amun").glob("_[!c]*.py"))
+                         for path in (PACKAGE / "amun").glob("_*.py") if path.name != "_cdef.py")
         declared = set(re.findall(r"\b(amun_\w+)\(", CDEF))
         # reached through Options and Handle, by name
         declared -= {name for name in declared if name.endswith(("_options_init", "_unref"))}
         declared -= {"amun_%s_ref" % handle for handle in (
-            "context", "graph", "dataset", "attack", "ensemble", "mia", "report", "spectrum")}
+            "context", "graph", "dataset", "attack", "clipper", "ensemble", "mia", "report",
+            "spectrum")}
         # what NumPy does better; the version is a text
         declared -= {"amun_tensor_view_init", "amun_dtype_size", "amun_version"}
         self.assertEqual([name for name in sorted(declared) if name not in source], [])

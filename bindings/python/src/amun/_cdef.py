@@ -376,6 +376,68 @@ size_t amun_advset_found(const amun_advset *set);
 const amun_attack_record *amun_advset_records(const amun_advset *set);
 amun_status amun_advset_image(const amun_advset *set, size_t i, float *image);
 
+/* clip.h */
+typedef int32_t amun_clip_method;
+enum {
+    AMUN_CLIP_BLOCK = 1,
+    AMUN_CLIP_LEGACY = 2,
+    AMUN_CLIP_SCALE = 3,
+    AMUN_CLIP_MIYATO = 4,
+    AMUN_CLIP_GOUK = 5,
+    AMUN_CLIP_SEDGHI = 6,
+    AMUN_CLIP_SENDEROVICH = 7,
+    AMUN_CLIP_DELATTRE_2023 = 8,
+    AMUN_CLIP_DELATTRE_2024 = 9,
+};
+typedef int32_t amun_clip_batchnorm;
+enum {
+    AMUN_CLIP_BATCHNORM_LEAVE = 1,
+    AMUN_CLIP_BATCHNORM_HARD = 2,
+    AMUN_CLIP_BATCHNORM_SOFT = 3,
+    AMUN_CLIP_BATCHNORM_GOUK = 4,
+    AMUN_CLIP_BATCHNORM_COMPOSITE = 5,
+};
+typedef struct amun_clip_options {
+    size_t struct_size;
+    amun_clip_method method;
+    amun_clip_batchnorm batchnorm;
+    double target;
+    double batchnorm_target;
+    double tol;
+    int32_t linear;
+    int32_t exact;
+    int32_t final_scale;
+    int32_t max_rounds;
+    int32_t block;
+    int32_t every;
+    int32_t delay;
+    int32_t power_iterations;
+    int32_t rounds;
+    int32_t inner_steps;
+    int32_t iterations;
+    int32_t reserved0;
+    double eta;
+    double penalty;
+    uint64_t seed;
+} amun_clip_options;
+amun_status amun_clip_options_init(amun_clip_options *opts, size_t size);
+typedef struct amun_clip_result {
+    size_t struct_size;
+    int64_t layers;
+    int64_t changed;
+    int64_t rounds;
+    double largest;
+    double upper;
+    double moved;
+    double seconds;
+} amun_clip_result;
+typedef struct amun_clipper amun_clipper;
+amun_status amun_clipper_create(amun_clipper **clipper, amun_model *model, const amun_clip_options *opts);
+amun_clipper *amun_clipper_ref(amun_clipper *clipper);
+void amun_clipper_unref(amun_clipper *clipper);
+amun_status amun_clipper_run(amun_clip_result *result, amun_clipper *clipper, const amun_call_options *call);
+amun_status amun_clipper_step(amun_clip_result *result, amun_clipper *clipper);
+
 /* train.h */
 typedef int32_t amun_schedule;
 enum {
@@ -403,6 +465,7 @@ typedef struct amun_train_options {
     int32_t checkpoint_every;
     uint64_t seed;
     const char *checkpoint;
+    const amun_clip_options *clip;
 } amun_train_options;
 amun_status amun_train_options_init(amun_train_options *opts, size_t size);
 typedef struct amun_train_result {
@@ -751,6 +814,16 @@ ENUMS = {'amun_status': {'OK': 0,
                          'FAILED_CAP': 3,
                          'FAILED_GRADIENT': 4,
                          'FAILED_NUMERIC': 5},
+ 'amun_clip_method': {'BLOCK': 1,
+                      'LEGACY': 2,
+                      'SCALE': 3,
+                      'MIYATO': 4,
+                      'GOUK': 5,
+                      'SEDGHI': 6,
+                      'SENDEROVICH': 7,
+                      'DELATTRE_2023': 8,
+                      'DELATTRE_2024': 9},
+ 'amun_clip_batchnorm': {'LEAVE': 1, 'HARD': 2, 'SOFT': 3, 'GOUK': 4, 'COMPOSITE': 5},
  'amun_schedule': {'CONSTANT': 1, 'STEP': 2, 'COSINE': 3, 'ONECYCLE': 4},
  'amun_ensemble_method': {'PLAIN': 1,
                           'PGD_AT': 2,
@@ -791,6 +864,7 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_square_options': {'norm': 'amun_norm'},
  'amun_standard_options': {'norm': 'amun_norm'},
  'amun_attack_record': {'outcome': 'amun_attack_outcome'},
+ 'amun_clip_options': {'method': 'amun_clip_method', 'batchnorm': 'amun_clip_batchnorm'},
  'amun_train_options': {'schedule': 'amun_schedule'},
  'amun_lotos_options': {'match': 'amun_lotos_match'},
  'amun_ensemble_train_options': {'method': 'amun_ensemble_method'},
