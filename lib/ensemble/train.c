@@ -15,7 +15,9 @@ static const amun__joint_method *const methods[] = {
     [AMUN_ENSEMBLE_PGD_AT] = &amun__joint_pgd_at,
     [AMUN_ENSEMBLE_TRADES] = &amun__joint_trades,
     [AMUN_ENSEMBLE_ADP] = &amun__joint_adp,
-    [AMUN_ENSEMBLE_DVERGE] = NULL,
+    [AMUN_ENSEMBLE_GAL] = &amun__joint_gal,
+    [AMUN_ENSEMBLE_TRS] = &amun__joint_trs,
+    [AMUN_ENSEMBLE_DVERGE] = &amun__joint_dverge,
 };
 
 /* One call of amun_ensemble_train(). */
