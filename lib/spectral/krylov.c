@@ -223,6 +223,8 @@ amun_status amun__krylov_improve(amun__krylov *space, const amun__krylov_task *t
                                  const void *z, int32_t *iterations)
 {
     *iterations = 0;
+    const int64_t all = space->size + space->width;
+    memset(space->t, 0, (size_t)(all * all) * sizeof *space->t);
     space->scale = task->theta[0];
     AMUN__CHECK(space->wide ? begin_f64(space, v, z) : begin_f32(space, v, z));
     for (bool enough = false; !enough && *iterations < task->max_iterations;) {
