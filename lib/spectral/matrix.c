@@ -62,20 +62,15 @@ static void close_room(amun_context *ctx, room *r)
     amun__free(ctx, r->image);
 }
 
+/* To be closed also when it fails. */
 static amun_status open_room(room *r, amun_context *ctx, size_t rows, size_t columns, size_t rank)
 {
-    amun_status status;
-    *r = (room){0};
-    AMUN__TRY(amun__alloc(ctx, &r->weights, rows * columns, sizeof(double)));
-    AMUN__TRY(amun__alloc(ctx, &r->copy, rows * columns, sizeof(double)));
-    AMUN__TRY(amun__alloc(ctx, &r->sigma, rank, sizeof(double)));
-    AMUN__TRY(amun__alloc(ctx, &r->u, rows * rank, sizeof(double)));
-    AMUN__TRY(amun__alloc(ctx, &r->vt, rank * columns, sizeof(double)));
-    AMUN__TRY(amun__alloc(ctx, &r->image, rows, sizeof(double)));
-    return AMUN_OK;
-fail:
-    close_room(ctx, r);
-    return status;
+    AMUN__CHECK(amun__alloc(ctx, &r->weights, rows * columns, sizeof(double)));
+    AMUN__CHECK(amun__alloc(ctx, &r->copy, rows * columns, sizeof(double)));
+    AMUN__CHECK(amun__alloc(ctx, &r->sigma, rank, sizeof(double)));
+    AMUN__CHECK(amun__alloc(ctx, &r->u, rows * rank, sizeof(double)));
+    AMUN__CHECK(amun__alloc(ctx, &r->vt, rank * columns, sizeof(double)));
+    return amun__alloc(ctx, &r->image, rows, sizeof(double));
 }
 
 /* || W' W v - sigma^2 v || for row i of vt: what M'M does to the image of v. `copy` is scratch. */
