@@ -7,7 +7,8 @@
 #include "core/linalg.h"
 
 enum {
-    LEAST_WIDTH = 4,
+    LEAST_WIDTH = 4, /* of a block, for its Krylov space to be worth its while */
+    GUARDS = 3,
     STEPS = 12, /* vectors in the basis, by the width of a step */
     KEPT = 4    /* of them after a restart */
 };
@@ -156,8 +157,8 @@ static void extend_projection(amun__krylov *s)
 int32_t amun__krylov_width(const amun__linop *op, int32_t wanted, int32_t block)
 {
     const size_t in = amun__linop_in(op);
-    const int32_t width = wanted > LEAST_WIDTH ? wanted : LEAST_WIDTH;
-    return width > block || (size_t)width * (STEPS + 2) > in ? 0 : width;
+    const int32_t width = wanted + GUARDS < block ? wanted + GUARDS : block;
+    return width < LEAST_WIDTH || (size_t)width * (STEPS + 2) > in ? 0 : width;
 }
 
 static amun_status allocate(amun__krylov *s)

@@ -18,9 +18,10 @@ typedef struct amun__krylov_task {
     int32_t max_iterations; /* at least 1 */
 } amun__krylov_task;
 
-/* Vectors that go through the map in a step: as many as values are wanted, for a Krylov space of
- * one vector shows one copy of a value that repeats; four, for they share the reading of weights
- * and basis. 0: the map or the block is too small for any of this. */
+/* Vectors that go through the map in a step, at most `block`. Fewer take less time in all, but a
+ * Krylov space of one vector shows one copy of a value that repeats, and where values lie close it
+ * may settle on the second before it sees the first: three more than are wanted. 0: the map or the
+ * block is too small for any of this. */
 int32_t amun__krylov_width(const amun__linop *op, int32_t wanted, int32_t block);
 amun_status amun__krylov_create(amun__krylov **out, amun_context *ctx, amun__linop *op,
                                 int32_t width, uint64_t seed);

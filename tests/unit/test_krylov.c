@@ -88,7 +88,7 @@ START_TEST(repeated)
             const bool wide = amun__linop_is_f64(op);
             bool converged = false;
             int32_t iterations = 0;
-            ck_assert_int_eq(amun__krylov_width(op, 4, 8), 4);
+            ck_assert_int_eq(amun__krylov_width(op, 4, 8), 7);
             amun__powerqr *state =
                 start(op, (amun__powerqr_options){.k = 4, .tol = 1e-6, .seed = i});
             ck_ok(amun__powerqr_run(state, 300, &iterations, &converged));
@@ -158,7 +158,8 @@ START_TEST(large_eigenspaces)
         bool converged = false;
         int32_t iterations = 0;
         amun__powerqr *state = start(op, (amun__powerqr_options){.k = 8, .tol = 1e-6, .seed = 1});
-        ck_assert_int_eq(amun__krylov_width(op, 8, 12), 8);
+        ck_assert_int_eq(amun__krylov_width(op, 8, 12), 11);
+        ck_assert_int_eq(amun__krylov_width(op, 8, 9), 9);
         ck_ok(amun__powerqr_run(state, 100, &iterations, &converged));
         ck_assert(converged);
         ck_assert_int_le(iterations, 8); /* three different values: nothing is left after three */
