@@ -18,9 +18,9 @@ extern "C" {
 typedef int32_t amun_spectrum_method;
 enum {
     AMUN_SPECTRUM_POWERQR = 1, /**< block power iteration with QR (arXiv 2402.16017, algorithm 1),
-                                    guard vectors, a stop test on the Ritz residual, and Ritz vectors
-                                    from the Krylov space where a run has several iterations; SVD
-                                    where the layer's windows share no pixel */
+                                    guard vectors, a stop test on the Ritz residual, and Ritz
+                                    vectors from the Krylov space in runs of several iterations;
+                                    SVD where the layer's windows share no pixel */
     AMUN_SPECTRUM_LEGACY = 2,  /**< the authors' form: k vectors, shift mu = 1, sqrt(|R_ii| - mu),
                                     a fixed number of iterations and no stop test */
     AMUN_SPECTRUM_EXACT = 3    /**< all singular values, by LAPACK from the explicit matrix in
