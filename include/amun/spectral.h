@@ -17,8 +17,10 @@ extern "C" {
 /** How singular values are found. */
 typedef int32_t amun_spectrum_method;
 enum {
-    AMUN_SPECTRUM_POWERQR = 1, /**< block power iteration with QR, guard vectors and a stop test on
-                                    the Ritz residual (arXiv 2402.16017, algorithm 1) */
+    AMUN_SPECTRUM_POWERQR = 1, /**< block power iteration with QR (arXiv 2402.16017, algorithm 1),
+                                    guard vectors, a stop test on the Ritz residual, and Ritz
+                                    vectors from the Krylov space in runs of several iterations;
+                                    SVD where the layer's windows share no pixel */
     AMUN_SPECTRUM_LEGACY = 2,  /**< the authors' form: k vectors, shift mu = 1, sqrt(|R_ii| - mu),
                                     a fixed number of iterations and no stop test */
     AMUN_SPECTRUM_EXACT = 3    /**< all singular values, by LAPACK from the explicit matrix in
@@ -32,14 +34,14 @@ typedef struct amun_spectrum_options {
     int32_t k;              /**< values per layer, default 1, range [1, 64]; a layer of lower rank
                                  has fewer, EXACT all */
     int32_t block;          /**< vectors that iterate, at least k; default 0: max(8, k + 4), LEGACY
-                                 k; range [0, 128] */
+                                 k; range [0, 128]; below 4: power iteration only */
     int32_t max_iterations; /**< per run, default 1000, range [1, 1000000]; LEGACY: exactly */
     double tol;             /**< a value converged when its residual is at most tol * sigma^2, or
                                  as small as rounding allows; default 1e-6, range [0, 1] */
     double mu;              /**< shift of M'M, default 0, range [0, 1e6]; LEGACY with 0: 1 */
     int32_t fold_batchnorm; /**< 1: a convolution or dense layer that only a batch norm reads is
                                  one layer with it (running statistics); default 0: two layers */
-    int32_t certify;        /**< default 1; 0: no sigma_upper (infinity), which takes most time */
+    int32_t certify;        /**< default 1; 0: no sigma_upper (infinity), and no time for it */
     uint64_t seed;          /**< of the starting vectors, default 0 */
 } amun_spectrum_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */

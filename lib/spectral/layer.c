@@ -77,6 +77,10 @@ static amun_status measure_flat(amun__layer *layer, const amun__linop_source *so
     if (source->weights == NULL) {
         return AMUN_OK;
     }
+    if (layer->matrix.pairs > 0 && layer->matrix.shape.groups == 1) {
+        layer->flat = layer->matrix.sigma[0];
+        return AMUN_OK;
+    }
     const int64_t rows = source->shape.out_channels, columns = (int64_t)source->weight_count / rows;
     return amun__flat_norm(&layer->flat, source->ctx, rows, columns, source->weights,
                            source->factors);
@@ -247,6 +251,10 @@ static amun_status measure(amun_spectrum *s, amun__layer *layer, const amun__lin
         AMUN__CHECK(sort_factors(s, layer, source));
     } else if (s->options.method == AMUN_SPECTRUM_EXACT) {
         AMUN__CHECK(decompose(s, layer, source));
+    } else if (s->options.method == AMUN_SPECTRUM_POWERQR &&
+               amun__matrix_applies(source, (size_t)layer->count)) {
+        AMUN__CHECK(amun__matrix_decompose(&layer->matrix, source, (size_t)layer->count));
+        layer->converged = true;
     } else {
         AMUN__CHECK(iterate(s, layer, source, max_iterations));
     }
@@ -277,6 +285,7 @@ void amun__layer_free(amun_context *ctx, amun__layer *layer)
 {
     amun__powerqr_destroy(layer->iteration);
     amun__linop_destroy(layer->op);
+    amun__matrix_close(&layer->matrix);
     amun__free(ctx, layer->values);
     amun__free(ctx, layer->order);
 }
@@ -286,6 +295,8 @@ double amun__layer_sigma(const amun__layer *layer, size_t i)
     double sigma;
     if (layer->iteration != NULL) {
         sigma = amun__powerqr_values(layer->iteration)[i].sigma;
+    } else if (layer->matrix.pairs > 0) {
+        sigma = amun__matrix_sigma(&layer->matrix, i);
     } else if (layer->order != NULL) {
         sigma = layer->values[i / (size_t)(layer->in_shape[1] * layer->in_shape[2])];
     } else {
@@ -298,6 +309,9 @@ double amun__layer_residual(const amun__layer *layer, size_t i)
 {
     if (layer->iteration != NULL) {
         return amun__powerqr_values(layer->iteration)[i].residual;
+    }
+    if (layer->matrix.pairs > 0) {
+        return amun__matrix_residual(&layer->matrix, i);
     }
     return layer->order != NULL ? 0.0 : (double)NAN;
 }

@@ -5,6 +5,7 @@
 #include <float.h>
 
 #include "core/linalg.h"
+#include "spectral/krylov.h"
 
 #define PARALLEL_FROM 65536
 /* A residual below this many rounding errors of sigma_1^2 has nothing more to say. */
@@ -12,6 +13,9 @@
 /* Smallest pivot of a scaled Gram matrix for which its Cholesky factor is as good as Householder:
  * the loss of orthogonality is a few rounding errors divided by it. */
 #define SAFE_PIVOT 0.1
+/* A larger space that leaves more than this part of the residual has met rounding: power iteration
+ * is what cleans the block then. */
+#define NO_PROGRESS 0.5
 
 struct amun__powerqr {
     amun_context *ctx;
@@ -245,19 +249,22 @@ amun_status amun__powerqr_restart(amun__powerqr *state, uint64_t seed)
     return state->wide ? draw_block_f64(state) : draw_block_f32(state);
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
-static bool has_converged(const amun__powerqr *s)
+static double rounding_level(const amun__powerqr *s)
 {
-    const double epsilon = s->wide ? DBL_EPSILON : (double)FLT_EPSILON;
-    const double rounding = ROUNDING_LEVEL * epsilon * s->theta[0];
+    return ROUNDING_LEVEL * (s->wide ? DBL_EPSILON : (double)FLT_EPSILON);
+}
+
+/* The largest residual by what is allowed for it; at most 1: converged. */
+static double excess(const amun__powerqr *s)
+{
+    double most = 0.0;
     for (int32_t i = 0; i < s->options.k; i++) {
-        if (s->residuals[i] > fmax(s->options.tol * s->theta[i], rounding)) {
-            return false;
-        }
+        const double allowed = fmax(s->options.tol * s->theta[i], rounding_level(s) * s->theta[0]);
+        most = fmax(most, s->residuals[i] > allowed ? s->residuals[i] / allowed : 1.0);
     }
-    return true;
+    return most;
 }
 
 static amun_status step(amun__powerqr *s)
@@ -266,6 +273,51 @@ static amun_status step(amun__powerqr *s)
         return s->wide ? iterate_legacy_f64(s) : iterate_legacy_f32(s);
     }
     return s->wide ? iterate_f64(s) : iterate_f32(s);
+}
+
+/* The block becomes the Ritz vectors of its Krylov space; the next step measures them. */
+static amun_status improve(amun__powerqr *s, amun__krylov **space, int32_t max_iterations,
+                           int32_t *done)
+{
+    int32_t iterations;
+    const amun__krylov_task task = {.rows = s->block,
+                                    .wanted = s->options.k,
+                                    .theta = s->theta,
+                                    .tol = s->options.tol,
+                                    .rounding = rounding_level(s),
+                                    .max_iterations = max_iterations};
+    if (*space == NULL) {
+        const int32_t width = amun__krylov_width(s->op, s->options.k, s->options.block);
+        AMUN__CHECK(amun__krylov_create(space, s->ctx, s->op, width, s->options.seed));
+    }
+    AMUN__CHECK(amun__krylov_improve(*space, &task, s->v, s->z, &iterations));
+    *done += iterations;
+    s->pending = false;
+    return s->wide ? orthonormalise_f64(s) : orthonormalise_f32(s);
+}
+
+static amun_status run(amun__powerqr *s, amun__krylov **space, int32_t most, int32_t *done,
+                       bool *enough)
+{
+    const amun__powerqr_options *o = &s->options;
+    const bool can_improve = o->plain == 0 && o->legacy == 0 && o->mu == 0.0 &&
+                             amun__krylov_width(s->op, o->k, o->block) > 0;
+    double before = INFINITY; /* as good as it was when the space was last made larger */
+    while (*done < most && !*enough) {
+        AMUN__CHECK(step(s));
+        *done += 1;
+        const double now = o->legacy != 0 ? (double)INFINITY : excess(s);
+        *enough = now <= 1.0;
+        if (*enough || !can_improve || most - *done < 2) {
+            continue;
+        }
+        const bool better = now <= NO_PROGRESS * before;
+        before = better ? now : INFINITY;
+        if (better) {
+            AMUN__CHECK(improve(s, space, most - *done - 1, done));
+        }
+    }
+    return AMUN_OK;
 }
 
 amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int32_t *iterations,
@@ -279,11 +331,10 @@ amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int3
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "max_iterations is %d, must be at least 0",
                           max_iterations);
     }
-    while (done < most && !enough) {
-        AMUN__CHECK(step(state));
-        done++;
-        enough = !state->options.legacy && has_converged(state);
-    }
+    amun__krylov *space = NULL; /* only while it runs: it is several times the block */
+    amun_status status = run(state, &space, most, &done, &enough);
+    amun__krylov_destroy(space);
+    AMUN__CHECK(status);
     if (state->options.legacy) {
         AMUN__CHECK(state->wide ? sort_legacy_f64(state) : sort_legacy_f32(state));
     }
@@ -300,6 +351,7 @@ amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int3
     return AMUN_OK;
 }
 
+<<<<<<< HEAD
 /* ---- checkpoints ----------------------------------------------------------------------------- */
 
 /* Behind the block: whether it waits for orthonormalising, and how often rows were drawn anew. */
@@ -349,6 +401,9 @@ amun_status amun__powerqr_import(amun__powerqr *state, const float *saved)
 
 /* ---- questions
  * ----------------------------------------------------------------------------------- */
+=======
+/* ---- questions ------------------------------------------------------------------------------- */
+>>>>>>> spec2
 
 const amun__powerqr_value *amun__powerqr_values(const amun__powerqr *state)
 {

@@ -11,6 +11,9 @@ typedef struct amun__powerqr_options {
                       out); the default never more than the operator's max_block */
     int32_t max_iterations; /* of a run that does not say; 0: 100 */
     int32_t legacy; /* 1: the authors' estimate sqrt(|R_ii| - mu), no Ritz rotation, no stop test */
+    int32_t plain;  /* 1: power iteration only. 0: a run of several iterations of a block of at
+                       least four vectors, without shift and not legacy, goes on in the Krylov space
+                       of the block (krylov.h) */
     double tol;     /* stop when residual_i <= tol * sigma_i^2 for all k reported ones */
     double mu;      /* shift of M'M; the authors' is 1, the default 0 */
     uint64_t seed;  /* of the starting block */
@@ -31,11 +34,12 @@ amun_status amun__powerqr_create(amun__powerqr **out, amun_context *ctx, amun__l
 void amun__powerqr_destroy(amun__powerqr *state); /* NULL is fine; `op` is borrowed and stays */
 /* At most max_iterations further iterations (legacy: exactly; 0: the options' number), from the
  * block as it is; the operator may have got new weights since. An iteration is one apply and one
- * adjoint of the block. *iterations and *converged (nullable; legacy: false) tell what happened;
- * not converging is no failure here: the caller decides. A residual at the level of rounding,
- * relative to the largest sigma^2, counts as converged: smaller values are not better determined
- * than that. NUMERIC: the map gives values that are not finite; the values are NaN then, and the
- * block is as good a start as before. */
+ * adjoint of the block, or of fewer vectors in the Krylov space; the first and the last are always
+ * plain ones, and the values and residuals are those of the last. *iterations and *converged
+ * (nullable; legacy: false) tell what happened; not converging is no failure here: the caller
+ * decides. A residual at the level of rounding, relative to the largest sigma^2, counts as
+ * converged: smaller values are not better determined than that. NUMERIC: the map gives values that
+ * are not finite; the values are NaN then, and the block is as good a start as before. */
 amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int32_t *iterations,
                               bool *converged);
 /* k entries, descending; NaN before the first run. */

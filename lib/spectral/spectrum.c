@@ -333,6 +333,8 @@ amun_status amun_spectrum_vector(const amun_spectrum *spectrum, size_t i, size_t
     AMUN__CHECK(check_ran(spectrum));
     if (layer->iteration != NULL) {
         memcpy(vector, amun__powerqr_vectors(layer->iteration) + j * size, size * sizeof *vector);
+    } else if (layer->matrix.pairs > 0) {
+        amun__matrix_vector(&layer->matrix, j, vector);
     } else { /* one pixel of one channel */
         memset(vector, 0, size * sizeof *vector);
         vector[(size_t)layer->order[j / plane] * plane + j % plane] = 1;

@@ -4,6 +4,7 @@
 
 #include "amun/spectral.h"
 #include "nn/graph.h"
+#include "spectral/matrix.h"
 #include "spectral/powerqr.h"
 
 /* One layer. Its numbers are those of the last run; NaN before. */
@@ -17,6 +18,8 @@ typedef struct amun__layer {
     /* Iteration: made by the first run, warm from then on. */
     amun__linop *op;
     amun__powerqr *iteration;
+    /* Instead of it where the windows share no pixel; pairs 0: not such a layer. */
+    amun__matrix matrix;
     /* EXACT: [count] values. Batch norm: the magnitudes of the factors, descending, with their
      * channels in `order`; each stands for height * width equal values. */
     double *values;
