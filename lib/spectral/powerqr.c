@@ -351,7 +351,6 @@ amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int3
     return AMUN_OK;
 }
 
-<<<<<<< HEAD
 /* ---- checkpoints ----------------------------------------------------------------------------- */
 
 /* Behind the block: whether it waits for orthonormalising, and how often rows were drawn anew. */
@@ -399,11 +398,7 @@ amun_status amun__powerqr_import(amun__powerqr *state, const float *saved)
     return AMUN_OK;
 }
 
-/* ---- questions
- * ----------------------------------------------------------------------------------- */
-=======
 /* ---- questions ------------------------------------------------------------------------------- */
->>>>>>> spec2
 
 const amun__powerqr_value *amun__powerqr_values(const amun__powerqr *state)
 {
