@@ -66,6 +66,43 @@ AMUN_API amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *m
                                       const amun_unlearn_options *opts,
                                       const amun_call_options *call);
 
+/* ---- diagnosis ------------------------------------------------------------------------------- */
+
+/** The terms of Theorem 4.1 of arXiv 2503.00917: after one gradient step of size 1 / beta from
+ *  weights o, trained on all, to weights a on D and (x_a, y_a), the distance to weights u, trained
+ *  without (x, y), obeys
+ *      |a - u|^2 <= |o - u|^2 + (2 / beta) (L delta - C),  delta = |x - x_a|,
+ *      C = l(o; x_a, y) + l(a; x_a, y_a) - l(u; x, y) - l(u; x_a, y_a),
+ *  if the loss is convex and beta-smooth in the weights and L-Lipschitz in x. Networks are not
+ *  convex: a diagnosis, no certificate. Means over the forget samples with an example; losses are
+ *  cross-entropies. @since 0.1 */
+typedef struct amun_unlearn_bound {
+    size_t struct_size; /**< set by the caller */
+    int64_t samples;
+    double delta;       /**< mean of delta, l2 */
+    double l_delta;     /**< mean of sqrt(2) L delta, with L of the logits */
+    double original_adversarial;  /**< l(o; x_a, y) */
+    double unlearned_adversarial; /**< l(a; x_a, y_a) */
+    double retrained_clean;       /**< l(u; x, y); NaN without a retrained model, as all below */
+    double retrained_adversarial; /**< l(u; x_a, y_a) */
+    double c;
+    double before;      /**< |o - u|^2 over the trainable weights */
+    double after;       /**< |a - u|^2 */
+    double bound;       /**< before + (2 / beta) (l_delta - c) */
+} amun_unlearn_bound;
+
+/** [out] result: struct_size set. [in] original, unlearned: of one graph; retrained: the same, or NULL.
+ *  [in] set: adversarial set of the forget samples on `original`; [in] train: what it was built on,
+ *  verified by its hashes. [in] lipschitz: of the logits of `original` (amun_lipschitz_bound()),
+ *  positive; beta: positive. [in] call nullable; phase "bound", one unit per sample. Statuses:
+ *  INVALID_ARGUMENT, SHAPE (models of different graphs), STATE, BUSY, NUMERIC (a logit that is not
+ *  finite; a set without example), CANCELLED, OUT_OF_MEMORY, BACKEND. @since 0.1 */
+AMUN_API amun_status amun_unlearn_diagnose(amun_unlearn_bound *result, const amun_model *original,
+                                           const amun_model *unlearned,
+                                           const amun_model *retrained, const amun_dataset *train,
+                                           const amun_advset *set, double lipschitz, double beta,
+                                           const amun_call_options *call);
+
 #ifdef __cplusplus
 }
 #endif

@@ -88,6 +88,16 @@ amun_status amun__attack_run(amun_attack *attack, const amun__victim *victim,
                              const int64_t *ids, const amun_tensor_view *adversarial,
                              amun_attack_record *records, const amun_call_options *call);
 
+/* ---- steps (project.c): one sample, one thread --------------------------------------------------
+ */
+
+/* a <- clamp01(x + clamp(a + alpha * sign(g) - x, -eps, eps)). */
+void amun__project_step_linf(float *a, const float *x, const float *g, double alpha, double eps,
+                             size_t n);
+/* a <- clamp01(x + d), each value of d uniform in the ball; keyed by (seed, id, draw). */
+void amun__project_start_linf(float *a, const float *x, double eps, uint64_t seed, int64_t id,
+                              uint32_t draw, size_t n);
+
 /* ---- adversarial sets ---------------------------------------------------------------------------
  */
 

@@ -92,15 +92,9 @@ double amun__project_distance_linf(const float *a, const float *b, size_t n); /*
 /* a <- clamp01(x + P(a + alpha * g / (|g| + 1e-10) - x)), P onto the L2 ball of radius eps. */
 void amun__project_step_l2(float *a, const float *x, const float *g, double g_norm, double alpha,
                            double eps, size_t n);
-/* a <- clamp01(x + clamp(a + alpha * sign(g) - x, -eps, eps)). */
-void amun__project_step_linf(float *a, const float *x, const float *g, double alpha, double eps,
-                             size_t n);
-/* Random starts, keyed by (seed, id, draw). L2: radius uniform in [0, eps); Linf: each value
- * uniform. */
+/* Random starts as amun__project_start_linf(). L2: radius uniform in [0, eps). */
 void amun__project_start_l2(float *a, const float *x, double eps, uint64_t seed, int64_t id,
                             uint32_t draw, size_t n);
-void amun__project_start_linf(float *a, const float *x, double eps, uint64_t seed, int64_t id,
-                              uint32_t draw, size_t n);
 void amun__project_start(amun_norm norm, float *a, const float *x, double eps, uint64_t seed,
                          int64_t id, uint32_t draw, size_t n);
 /* One update of APGD: z = P(a + step * direction(g)), a <- P(a + alpha (z - a) + (1 - alpha)

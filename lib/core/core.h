@@ -155,7 +155,8 @@ typedef enum amun__purpose {
     AMUN__RNG_ATTACK,      /* attack starts */
     AMUN__RNG_SUBSAMPLE,   /* audits: equal-sized draws */
     AMUN__RNG_TEST,
-    AMUN__RNG_SPECTRAL /* starting blocks of power iterations */
+    AMUN__RNG_SPECTRAL, /* starting blocks of power iterations */
+    AMUN__RNG_DISTIL    /* layers and pairs of distilled images */
 } amun__purpose;
 
 typedef struct amun__rng {

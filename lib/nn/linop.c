@@ -5,6 +5,7 @@
 #include "core/linalg.h"
 
 #define MAX_VALUES ((size_t)1 << 31) /* of one vector, or of the weights */
+#define PARALLEL_FROM 65536
 
 size_t amun__linop_value_size(const amun__linop *op)
 {
@@ -148,14 +149,26 @@ fail:
 
 /* Copies the weights, multiplied by their entries of the scale. Either pointer to the weights is
  * NULL. */
+static void store_narrow(const amun__linop *op, float *restrict to, const float *restrict from,
+                         const float *scale)
+{
+    const size_t stride = op->scale_stride, rows = op->weight_count / stride;
+#pragma omp parallel for schedule(static) if (op->weight_count >= PARALLEL_FROM)
+    for (size_t row = 0; row < rows; row++) {
+        const float factor = scale != NULL ? scale[row] : 1.0f;
+        for (size_t i = row * stride; i < (row + 1) * stride; i++) {
+            to[i] = factor * from[i];
+        }
+    }
+}
+
 static void store_weights(amun__linop *op, const float *narrow, const double *wide,
                           const float *narrow_scale, const double *wide_scale)
 {
     const bool to_wide = amun__linop_is_f64(op);
     op->version++;
-    if (!to_wide && narrow != NULL &&
-        narrow_scale == NULL) { /* every step of a training does this */
-        memcpy(op->weights, narrow, op->weight_count * sizeof *narrow);
+    if (!to_wide && narrow != NULL && wide_scale == NULL) { /* every step of a training */
+        store_narrow(op, op->weights, narrow, narrow_scale);
         return;
     }
     for (size_t at = 0; at * op->scale_stride < op->weight_count; at++) {

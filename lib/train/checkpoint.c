@@ -12,6 +12,7 @@
 static const char format_key[] = "amun.checkpoint";
 static const char format_number[] = "1";
 static const char options_key[] = "amun.options";
+static const char objective_key[] = "amun.objective";
 static const char hash_key[] = "amun.hash";
 /* Metadata that changes from epoch to epoch, in the order in which it is hashed. */
 static const char *const state_keys[] = {"amun.epoch", "amun.loss", "amun.accuracy"};
@@ -80,7 +81,7 @@ static amun_status set_penalty(json_t *object, size_t trainable, const amun__rec
     snprintf(text, sizeof text, "%.17g", recipe->l1);
     AMUN__CHECK(set_text(object, "amun.l1", text));
     const char *objective = recipe->objective != NULL ? recipe->objective->identity : NULL;
-    return objective != NULL ? set_text(object, "amun.objective", objective) : AMUN_OK;
+    return objective != NULL ? set_text(object, objective_key, objective) : AMUN_OK;
 }
 
 static amun_status set_data(json_t *object, const amun__mix *mix)
@@ -209,8 +210,8 @@ static void compare_value(differences *list, const char *name, const json_t *her
     free(theirs);
 }
 
-static amun_status compare_options(differences *list, const char *path, const char *here,
-                                   const char *there)
+static amun_status compare_options(differences *list, const char *path, const char *key,
+                                   const char *here, const char *there)
 {
     json_t *ours = NULL, *theirs = NULL;
     const char *name;
@@ -219,7 +220,7 @@ static amun_status compare_options(differences *list, const char *path, const ch
     AMUN__TRY(amun__json_parse(&ours, here, strlen(here), path));
     AMUN__TRY(amun__json_parse(&theirs, there, strlen(there), path));
     if (!json_is_object(theirs)) {
-        AMUN__FAIL(AMUN_ERROR_FORMAT, "%s: %s is not a JSON object", path, options_key);
+        AMUN__FAIL(AMUN_ERROR_FORMAT, "%s: %s is not a JSON object", path, key);
     }
     json_object_foreach(ours, name, value)
     {
@@ -259,8 +260,8 @@ static amun_status check_identity(const amun__checkpoint *checkpoint, const amun
         if (there == NULL) {
             return amun__fail(AMUN_ERROR_FORMAT, "%s: no %s in its metadata", path, key);
         }
-        if (strcmp(key, options_key) == 0) {
-            AMUN__CHECK(compare_options(&list, path, here, there));
+        if (strcmp(key, options_key) == 0 || strcmp(key, objective_key) == 0) {
+            AMUN__CHECK(compare_options(&list, path, key, here, there));
         } else if (strcmp(here, there) != 0) {
             add_difference(&list, key + strlen("amun."), here, there);
         }

@@ -15,6 +15,7 @@ typedef struct run {
     amun__loader *loader;
     amun__checkpoint checkpoint;
     amun__train_clip clip;
+    amun__spare spare;
     size_t total, batch, classes, steps; /* steps per epoch */
     amun__run_state state;               /* between epochs */
     double loss_sum;                     /* of this epoch so far */
@@ -74,6 +75,7 @@ static amun_status prepare(run *r)
 static void release(run *r)
 {
     amun__loader_close(r->loader);
+    amun__free(r->ctx, r->spare.values);
     for (size_t i = 0; i < r->count; i++) {
         amun__member *m = &r->members[i];
         if (m->plan != NULL) {
@@ -121,33 +123,6 @@ static amun_status resume(run *r)
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
-amun__plan *amun__step_plan(const amun__step *step, size_t member)
-{
-    const amun__member *m = &step->members[member];
-    return (int64_t)step->batch->count == amun__plan_batch(m->plan) ? m->plan : m->tail;
-}
-
-amun_status amun__step_cross_entropy(amun__step *step, size_t member)
-{
-    amun__member *m = &step->members[member];
-    const amun__batch *batch = step->batch;
-    amun__plan *plan = amun__step_plan(step, member);
-    AMUN__CHECK(amun__plan_forward(plan, batch->images, m->logits));
-    double loss = amun__loss_cross_entropy(m->logits, batch->targets, batch->weights, batch->count,
-                                           step->classes, 1.0 / (double)batch->count, m->seed);
-    step->loss += loss;
-    if (!isfinite(loss)) {
-        return AMUN_OK; /* the run says where */
-    }
-    AMUN__CHECK(amun__plan_backward(plan, m->seed, NULL, m->diff));
-    AMUN__CHECK(amun__model_update_statistics(m->model, plan));
-    for (size_t i = 0; i < batch->count; i++) {
-        step->right +=
-            amun__loss_argmax(m->logits + i * step->classes, step->classes) == batch->labels[i];
-    }
-    return AMUN_OK;
-}
-
 static amun_status fill_gradients(run *r, amun__step *step)
 {
     if (r->recipe->objective != NULL) {
@@ -167,6 +142,7 @@ static amun_status take_step(run *r, const amun__batch *batch, size_t at)
         .count = r->count,
         .batch = batch,
         .classes = r->classes,
+        .spare = &r->spare,
         .index = r->state.epoch * (int64_t)r->steps + (int64_t)at,
         .epoch = r->state.epoch,
     };
@@ -342,8 +318,8 @@ amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
 
 /* ---- plain training ------------------------------------------------------------------------- */
 
-static amun_status fill_recipe(amun__recipe *recipe, const amun_model *model,
-                               const amun_dataset *data, const int64_t *indices, size_t count)
+amun_status amun__recipe_fill(amun__recipe *recipe, const amun_model *model,
+                              const amun_dataset *data, const int64_t *indices, size_t count)
 {
     amun__dataset_info info;
     amun__dataset_info_get(data, &info);
@@ -359,7 +335,6 @@ static amun_status fill_recipe(amun__recipe *recipe, const amun_model *model,
         AMUN__CHECK(amun__indices_check(amun__model_context(model), indices, count, info.count,
                                         false, "training set"));
     }
-    recipe->name = "train";
     recipe->mix = (amun__mix){
         .parts[0] = {.dataset = data,
                      .indices = indices,
@@ -389,7 +364,8 @@ amun_status amun_train_run(amun_train_result *result, amun_model *model, const a
     amun__progress_state progress;
     AMUN__CHECK(amun__options_read(&amun__train_options_table, &recipe.options, opts));
     AMUN__CHECK(amun__progress_begin(&progress, call));
-    AMUN__CHECK(fill_recipe(&recipe, model, data, indices, count));
+    recipe.name = "train";
+    AMUN__CHECK(amun__recipe_fill(&recipe, model, data, indices, count));
     AMUN__CHECK(amun__model_begin_write(model));
     amun_status status = amun__recipe_run(model, &recipe, &progress, result);
     amun__model_end_write(model);

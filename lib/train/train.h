@@ -20,6 +20,12 @@ typedef struct amun__member {
     float *logits, *seed;    /* [batch][classes] */
 } amun__member;
 
+/* Memory that grows when a pass first needs it; the run frees it. */
+typedef struct amun__spare {
+    float *values;
+    size_t count;
+} amun__spare;
+
 /* A batch on its way through all members. */
 typedef struct amun__step {
     amun_context *ctx;
@@ -27,6 +33,7 @@ typedef struct amun__step {
     size_t count;
     const amun__batch *batch;
     size_t classes;
+    amun__spare *spare;
     int64_t index, epoch; /* index: of the step, from 0 over the whole run */
     double loss;          /* sum over the samples and the members so far */
     int64_t right;        /* the same */
@@ -38,9 +45,28 @@ amun__plan *amun__step_plan(const amun__step *step, size_t member);
  * move; adds to loss and right. */
 amun_status amun__step_cross_entropy(amun__step *step, size_t member);
 
+/* What becomes of a pass. */
+enum {
+    AMUN__PASS_ADD = 1,       /* its gradient is added to diff; else it takes diff's place */
+    AMUN__PASS_STATISTICS = 2 /* running statistics move */
+};
+/* Parts of a step for objectives with images of their own, as many as the batch has: forward in
+ * train mode into the member's logits; later, with no other forward of this member in between,
+ * backward from `seed` into its diff. diff_src: d / d images, nullable. */
+amun_status amun__step_forward(amun__step *step, size_t member, const float *images);
+amun_status amun__step_backward(amun__step *step, size_t member, const float *seed, int32_t flags,
+                                float *diff_src);
+/* Both for the mean cross-entropy with the batch's targets; adds `factor` times its sum to loss and
+ * factor times its gradient to diff, and leaves `right` alone. A loss that is not finite ends the
+ * pass before the backward: the run says where. */
+amun_status amun__step_cross_entropy_at(amun__step *step, size_t member, const float *images,
+                                        double factor, int32_t flags);
+/* Adds the rows of logits that are right to `right`. */
+void amun__step_count_right(amun__step *step, const float *logits);
+
 /* What a run minimises, where it is not each member's cross-entropy. */
 typedef struct amun__objective {
-    const char *identity; /* for checkpoints: options as text. NULL: nothing to tell */
+    const char *identity; /* for checkpoints: options, a JSON object. NULL: nothing to tell */
     void *self;
     /* Fills the diff of every member; weight decay and l1 come later. */
     amun_status (*gradients)(void *self, amun__step *step);
@@ -81,6 +107,9 @@ amun_status amun__recipe_run(amun_model *model, const amun__recipe *recipe,
 amun_status amun__recipe_run_joint(amun_model *const *models, size_t count,
                                    const amun__recipe *recipe, amun__progress_state *progress,
                                    amun_train_result *result);
+/* The mix of plain training on `data`, or on indices of it: augmented, with its own labels. */
+amun_status amun__recipe_fill(amun__recipe *recipe, const amun_model *model,
+                              const amun_dataset *data, const int64_t *indices, size_t count);
 /* lr of a step (PyTorch's StepLR etc.; epoch 0-based). COSINE and ONECYCLE, with s the 0-based step
  * of T in all and W = warmup * T rounded to a whole number: for s < W lr * (s + 1) / (W + 1); then,
  * with q = (s - W) / (T - W), lr * (f + (1 - f) * (1 + cos(pi q)) / 2) or lr * (1 - (1 - f) * q),

@@ -331,6 +331,49 @@ VALUE(AMUN_BOUND_PRODUCT, 7);
 
 /* ---- ensemble.h ---------------------------------------------------------------------------- */
 
+SIZE(amun_layer_pair, 24);
+FIELD(amun_layer_pair, layer_a, 0, 8);
+FIELD(amun_layer_pair, layer_b, 8, 8);
+FIELD(amun_layer_pair, model_a, 16, 4);
+FIELD(amun_layer_pair, model_b, 20, 4);
+
+SIZE(amun_lotos_options, 104);
+FIELD(amun_lotos_options, struct_size, 0, 8);
+FIELD(amun_lotos_options, k, 8, 4);
+FIELD(amun_lotos_options, match, 12, 4);
+FIELD(amun_lotos_options, mean, 16, 4);
+FIELD(amun_lotos_options, batchnorm, 20, 4);
+FIELD(amun_lotos_options, lambda, 24, 8);
+FIELD(amun_lotos_options, mal, 32, 8);
+FIELD(amun_lotos_options, batchnorm_lambda, 40, 8);
+FIELD(amun_lotos_options, batchnorm_mal, 48, 8);
+FIELD(amun_lotos_options, decay, 56, 8);
+FIELD(amun_lotos_options, block, 64, 4);
+FIELD(amun_lotos_options, power_iterations, 68, 4);
+FIELD(amun_lotos_options, initial_iterations, 72, 4);
+FIELD(amun_lotos_options, every, 76, 4);
+FIELD(amun_lotos_options, pairs, 80, 8);
+FIELD(amun_lotos_options, pair_count, 88, 8);
+FIELD(amun_lotos_options, seed, 96, 8);
+
+SIZE(amun_ensemble_train_options, 112);
+FIELD(amun_ensemble_train_options, struct_size, 0, 8);
+FIELD(amun_ensemble_train_options, method, 8, 4);
+FIELD(amun_ensemble_train_options, attack_steps, 12, 4);
+FIELD(amun_ensemble_train_options, train, 16, 8);
+FIELD(amun_ensemble_train_options, lotos, 24, 8);
+FIELD(amun_ensemble_train_options, attack_eps, 32, 8);
+FIELD(amun_ensemble_train_options, attack_step, 40, 8);
+FIELD(amun_ensemble_train_options, trades_beta, 48, 8);
+FIELD(amun_ensemble_train_options, adp_alpha, 56, 8);
+FIELD(amun_ensemble_train_options, adp_beta, 64, 8);
+FIELD(amun_ensemble_train_options, gal_lambda, 72, 8);
+FIELD(amun_ensemble_train_options, trs_cosine, 80, 8);
+FIELD(amun_ensemble_train_options, trs_smooth, 88, 8);
+FIELD(amun_ensemble_train_options, trs_l2, 96, 4);
+FIELD(amun_ensemble_train_options, dverge_own, 100, 4);
+FIELD(amun_ensemble_train_options, seed, 104, 8);
+
 SIZE(amun_transfer_result, 72);
 FIELD(amun_transfer_result, struct_size, 0, 8);
 FIELD(amun_transfer_result, transfer, 8, 8);
@@ -342,6 +385,22 @@ FIELD(amun_transfer_result, failed, 48, 8);
 FIELD(amun_transfer_result, target_right, 56, 8);
 FIELD(amun_transfer_result, clamp, 64, 4);
 FIELD(amun_transfer_result, reserved0, 68, 4);
+
+SIZE(amun_certificate, 48);
+FIELD(amun_certificate, struct_size, 0, 8);
+FIELD(amun_certificate, samples, 8, 8);
+FIELD(amun_certificate, right, 16, 8);
+FIELD(amun_certificate, certified, 24, 8);
+FIELD(amun_certificate, accuracy, 32, 8);
+FIELD(amun_certificate, radius, 40, 8);
+
+SIZE(amun_transfer_gap, 64);
+FIELD(amun_transfer_gap, struct_size, 0, 8);
+FIELD(amun_transfer_gap, clean, 8, 16);
+FIELD(amun_transfer_gap, attacked, 24, 16);
+FIELD(amun_transfer_gap, moved, 40, 8);
+FIELD(amun_transfer_gap, bound, 48, 8);
+FIELD(amun_transfer_gap, samples, 56, 8);
 
 /* ---- unlearn.h ----------------------------------------------------------------------------- */
 
@@ -361,6 +420,20 @@ FIELD(amun_unlearn_result, failed, 32, 8);
 FIELD(amun_unlearn_result, loss, 40, 8);
 FIELD(amun_unlearn_result, accuracy, 48, 8);
 FIELD(amun_unlearn_result, seconds, 56, 8);
+
+SIZE(amun_unlearn_bound, 96);
+FIELD(amun_unlearn_bound, struct_size, 0, 8);
+FIELD(amun_unlearn_bound, samples, 8, 8);
+FIELD(amun_unlearn_bound, delta, 16, 8);
+FIELD(amun_unlearn_bound, l_delta, 24, 8);
+FIELD(amun_unlearn_bound, original_adversarial, 32, 8);
+FIELD(amun_unlearn_bound, unlearned_adversarial, 40, 8);
+FIELD(amun_unlearn_bound, retrained_clean, 48, 8);
+FIELD(amun_unlearn_bound, retrained_adversarial, 56, 8);
+FIELD(amun_unlearn_bound, c, 64, 8);
+FIELD(amun_unlearn_bound, before, 72, 8);
+FIELD(amun_unlearn_bound, after, 80, 8);
+FIELD(amun_unlearn_bound, bound, 88, 8);
 
 /* ---- mia.h --------------------------------------------------------------------------------- */
 

@@ -19,7 +19,8 @@ import time
 
 EXAMPLES, DATA = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 FOLDER = os.path.join(os.path.abspath(sys.argv[3]), "examples_run")
-PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "spectrum", "clip", "quickstart"]
+PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "spectrum", "clip", "ensemble",
+            "quickstart"]
 SMALL = ["--epochs", "1", "--threads", "1"]
 results = []
 
@@ -396,6 +397,47 @@ def test_spectrum():
     check(not load("spectrum.json")["layers"][0]["converged"], "written nevertheless")
 
 
+def test_ensemble():
+    few = [*SMALL, "--members", 2, "--limit", 30, "--attack-steps", 3, "--eps", 0.1]
+    works("ensemble to attack from", "ensemble", *few, "--seed", 7, "--out", "surrogates")
+    out = works("ensemble with LOTOS", "ensemble", *few, "--lotos", 0.5, "--mal", 0.2, "--k", 2,
+                "--surrogates", "surrogates", "--out", "pair", "--json", "pair.json")
+    told = load("pair.json")
+    check(sorted(os.listdir(path("pair"))) == ["ensemble.json", "member-000.safetensors",
+                                               "member-001.safetensors"], "both members are kept")
+    check((told["members"], told["clamp"], told["attacked"], told["lotos"], told["k"])
+          == (2, "pixels", 30, 0.5, 2), "the report", told)
+    rates = [told["rate_%d_%d" % pair] for pair in ((0, 1), (1, 0))]
+    counts = [told["eligible_%d_%d" % pair] for pair in ((0, 1), (1, 0))]
+    there = [rate for rate, count in zip(rates, counts) if count]
+    check(all(0 <= rate <= 1 for rate in there)
+          and (not there or abs(sum(there) / len(there) - told["transfer"]) < 1e-12),
+          "T_rate is the mean of the rates", told)
+    check(0 <= told["black_box_robust"] <= 1 and "black-box from surrogates" in out
+          and "in pixels" in out, "what was measured is printed", out)
+    once = content("pair/member-000.safetensors")
+    works("the same again", "ensemble", *few, "--lotos", 0.5, "--mal", 0.2, "--k", 2, "--out",
+          "again")
+    check(content("again/member-000.safetensors") == once, "gives the same weights")
+    for method in ("pgd-at", "trades", "adp"):
+        works("ensemble with " + method, "ensemble", *few, "--method", method, "--out", "other")
+    code, _, err = call("ensemble", *few, "--png", "grid.png", "--out", "other")
+    if code == 2:
+        check("--png: this build has no libpng" in err, "no picture without libpng", err)
+    else:
+        data = content("grid.png")
+        width, height = struct.unpack(">II", data[16:24])
+        check(code == 0 and data[:8] == b"\x89PNG\r\n\x1a\n" and (width, height)
+              == (4 + 3 * 68, 4 + 6 * 68), "a picture of three columns and six rows",
+              (code, err, width, height))
+    refused("one member for LOTOS", 1, "LOTOS needs 2 members", "ensemble", *SMALL, "--members", 1,
+            "--lotos", 1)
+    refused("no member", 2, "0 is outside", "ensemble", "--members", 0)
+    refused("unknown method", 2, "--method", "ensemble", "--method", "magic")
+    refused("no surrogates there", 2, "nowhere", "ensemble", *few, "--surrogates", "nowhere",
+            "--out", "other")
+
+
 def test_quickstart():
     out = works("quickstart", "quickstart", *QUICK, "--work", "a/b", "--json", "a.json")
     told = load("a.json")
@@ -493,6 +535,7 @@ def main():
     test_audit()
     test_spectrum()
     test_clip()
+    test_ensemble()
     told = test_quickstart()
     test_killed(told)
     test_minimal()

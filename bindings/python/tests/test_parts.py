@@ -333,6 +333,61 @@ class Ensembles(unittest.TestCase):
         self.assertEqual(len(records), 60)
 
 
+class JointTraining(unittest.TestCase):
+    train = dict(epochs=2, batch=16, augment_pad=0, augment_flip=0)
+
+    @staticmethod
+    def networks():
+        return [amun.Model.create("digits", channels=1, height=8, width=8, seed=s) for s in (3, 4)]
+
+    @classmethod
+    def setUpClass(cls):
+        rng = np.random.default_rng(0)
+        cls.data = amun.Dataset.from_arrays(rng.random((40, 1, 8, 8), np.float32),
+                                            np.arange(40) % 10)
+        cls.image = rng.random((5, 1, 8, 8), np.float32)
+
+    def test_plain_is_training_alone(self):
+        together, alone = self.networks(), self.networks()
+        result = amun.Ensemble(together).train(self.data, train=self.train)
+        losses = [amun.train(model, self.data, **self.train).loss for model in alone]
+        self.assertAlmostEqual(result.loss, np.mean(losses), 10)
+        for a, b in zip(together, alone):
+            np.testing.assert_array_equal(a.predict(self.image), b.predict(self.image))
+
+    def test_lotos(self):
+        outputs = []
+        for lotos in (None, dict(lambda_=0.0), {"lambda": 1.0, "mal": 0.1, "match": "first_only"},
+                      amun.LotosOptions(lambda_=1.0, mal=0.1, match=amun.LotosMatch.PAIRS,
+                                        pairs=[(0, "conv1", 1, "conv1")])):
+            models = self.networks()
+            amun.Ensemble(models).train(self.data, train=self.train, lotos=lotos)
+            outputs.append(models[0].predict(self.image))
+        np.testing.assert_array_equal(outputs[0], outputs[1])
+        self.assertGreater(np.abs(outputs[0] - outputs[2]).max(), 0)
+        np.testing.assert_array_equal(outputs[2], outputs[3])
+
+    def test_options(self):
+        options = amun.LotosOptions(pairs=[(0, "a", 1, "b")])
+        self.assertEqual((options.pair_count, options.pairs), (1, [(0, "a", 1, "b")]))
+        self.assertEqual((options.lambda_, options.mal), (0.05, 0.8))
+        self.assertIsNone(amun.LotosOptions().pairs)
+        ensemble = amun.Ensemble(self.networks())
+        with self.assertRaisesRegex(amun.InvalidArgumentError, '"a"'):
+            options.match = "pairs"
+            ensemble.train(self.data, lotos=options)
+        with self.assertRaisesRegex(amun.InvalidArgumentError, "same model"):
+            amun.Ensemble([ensemble.models[0]] * 2).train(self.data)
+        with self.assertRaises(TypeError):
+            ensemble.train(self.data, lamda=1)
+
+    def test_methods(self):
+        for method in ("pgd_at", "trades", amun.EnsembleMethod.ADP):
+            result = amun.Ensemble(self.networks()).train(
+                self.data, method=method, train=dict(self.train, epochs=1))
+            self.assertTrue(np.isfinite(result.loss))
+
+
 class Auditing(unittest.TestCase):
     def test_figures_against_numpy(self):
         rng = np.random.default_rng(0)

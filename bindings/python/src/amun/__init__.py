@@ -8,7 +8,7 @@
 Option structs of the library are classes (TrainOptions, ...), and functions take their fields as
 keyword arguments. What is not passed keeps the library's default.
 """
-from . import _attack, _audit, _base, _clip, _data, _ensemble, _nets, _spectral
+from . import _attack, _audit, _base, _certify, _clip, _data, _ensemble, _nets, _spectral
 from ._attack import (ApgdOptions, Attack, AdvSet, FfgsmOptions, FgsmOptions, MimOptions,
                       PgdL2Options, PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)
 from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, rmia_inclusion,
@@ -16,15 +16,17 @@ from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, 
                      unlearn_train_options)
 from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKind, BusyError,
                     CancelledError, Clamp, ClipBatchnorm, ClipMethod, Context, ContextOptions,
-                    Dtype, FailurePolicy,
-                    FormatError, InternalError, InvalidArgumentError, IoError, LayerKind, LogLevel,
-                    Mode, Norm, NotFoundError, NumericError, OutOfMemoryError, Padding, Progress,
-                    RmiaMode, RmiaPopulation, Schedule, ShapeError, Signal, SpectrumMethod,
-                    StateError, UnlearnMethod, UnsupportedError, default_context)
+                    Dtype, EnsembleMethod,
+                    FailurePolicy, FormatError, InternalError, InvalidArgumentError, IoError,
+                    LayerKind, LogLevel, LotosMatch, Mode, Norm, NotFoundError, NumericError,
+                    OutOfMemoryError, Padding, Progress, RmiaMode, RmiaPopulation, Schedule,
+                    ShapeError, Signal, SpectrumMethod, StateError, UnlearnMethod, UnsupportedError,
+                    default_context)
+from ._certify import Certified, certify, transfer_bound, unlearn_diagnose
 from ._clip import Clipper, ClipOptions
 from ._data import Dataset, forget_indices, npy_write
-from ._ensemble import (BlackBox, Ensemble, Transfer, transfer, transfer_black_box,
-                        transfer_white_box)
+from ._ensemble import (BlackBox, Ensemble, EnsembleTrainOptions, LotosOptions, Transfer, transfer,
+                        transfer_black_box, transfer_white_box)
 from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolOptions,
                     TrainOptions, train)
 from ._spectral import Local, Spectrum, SpectrumOptions, lipschitz_local
@@ -32,6 +34,9 @@ from ._spectral import Local, Spectrum, SpectrumOptions, lipschitz_local
 MemoryStats = _base.MemoryStats.type
 ClipResult = _clip.ClipResult.type
 TrainResult = _nets.TrainResult.type
+Certificate = _certify.Certificate.type
+TransferGap = _certify.TransferGap.type
+UnlearnBound = _certify.UnlearnBound.type
 TransferResult = _ensemble.TransferResult.type
 LayerSpectrum = _spectral.LayerSpectrum
 Lipschitz = _spectral.Lipschitz.type

@@ -438,34 +438,6 @@ void amun_clipper_unref(amun_clipper *clipper);
 amun_status amun_clipper_run(amun_clip_result *result, amun_clipper *clipper, const amun_call_options *call);
 amun_status amun_clipper_step(amun_clip_result *result, amun_clipper *clipper);
 
-/* ensemble.h */
-typedef struct amun_ensemble amun_ensemble;
-amun_status amun_ensemble_create(amun_ensemble **ensemble, amun_context *ctx, amun_model *const *models, size_t count);
-amun_ensemble *amun_ensemble_ref(amun_ensemble *ensemble);
-void amun_ensemble_unref(amun_ensemble *ensemble);
-size_t amun_ensemble_count(const amun_ensemble *ensemble);
-amun_model *amun_ensemble_model(const amun_ensemble *ensemble, size_t i);
-amun_status amun_ensemble_predict(const amun_ensemble *ensemble, const amun_tensor_view *images, const amun_tensor_view *logits, const amun_call_options *call);
-amun_status amun_ensemble_evaluate(double *accuracy, double *loss, const amun_ensemble *ensemble, const amun_dataset *data, const int64_t *indices, size_t count, const amun_call_options *call);
-amun_status amun_ensemble_attack(amun_attack *attack, const amun_ensemble *ensemble, const amun_tensor_view *images, const amun_tensor_view *labels, const int64_t *ids, const amun_tensor_view *adversarial, amun_attack_record *records, const amun_call_options *call);
-amun_status amun_ensemble_save(const amun_ensemble *ensemble, const char *folder);
-amun_status amun_ensemble_load(amun_ensemble **ensemble, amun_context *ctx, const char *folder);
-typedef struct amun_transfer_result {
-    size_t struct_size;
-    double transfer;
-    double success;
-    double robust;
-    int64_t samples;
-    int64_t terms;
-    int64_t failed;
-    int64_t target_right;
-    amun_clamp clamp;
-    int32_t reserved0;
-} amun_transfer_result;
-amun_status amun_transfer_run(amun_transfer_result *result, double *rates, int64_t *eligible, amun_model *const *models, size_t count, amun_attack *attack, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
-amun_status amun_transfer_black_box(amun_transfer_result *result, double *rates, int64_t *eligible, double *robust, amun_model *const *surrogates, size_t count, amun_attack *attack, const amun_ensemble *target, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
-amun_status amun_transfer_white_box(amun_transfer_result *result, amun_attack *attack, const amun_ensemble *target, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
-
 /* train.h */
 typedef int32_t amun_schedule;
 enum {
@@ -506,6 +478,113 @@ typedef struct amun_train_result {
 } amun_train_result;
 amun_status amun_train_run(amun_train_result *result, amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, const amun_train_options *opts, const amun_call_options *call);
 amun_status amun_model_evaluate(double *accuracy, double *loss, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, const amun_call_options *call);
+
+/* ensemble.h */
+typedef struct amun_ensemble amun_ensemble;
+amun_status amun_ensemble_create(amun_ensemble **ensemble, amun_context *ctx, amun_model *const *models, size_t count);
+amun_ensemble *amun_ensemble_ref(amun_ensemble *ensemble);
+void amun_ensemble_unref(amun_ensemble *ensemble);
+size_t amun_ensemble_count(const amun_ensemble *ensemble);
+amun_model *amun_ensemble_model(const amun_ensemble *ensemble, size_t i);
+amun_status amun_ensemble_predict(const amun_ensemble *ensemble, const amun_tensor_view *images, const amun_tensor_view *logits, const amun_call_options *call);
+amun_status amun_ensemble_evaluate(double *accuracy, double *loss, const amun_ensemble *ensemble, const amun_dataset *data, const int64_t *indices, size_t count, const amun_call_options *call);
+amun_status amun_ensemble_attack(amun_attack *attack, const amun_ensemble *ensemble, const amun_tensor_view *images, const amun_tensor_view *labels, const int64_t *ids, const amun_tensor_view *adversarial, amun_attack_record *records, const amun_call_options *call);
+amun_status amun_ensemble_save(const amun_ensemble *ensemble, const char *folder);
+amun_status amun_ensemble_load(amun_ensemble **ensemble, amun_context *ctx, const char *folder);
+typedef int32_t amun_ensemble_method;
+enum {
+    AMUN_ENSEMBLE_PLAIN = 1,
+    AMUN_ENSEMBLE_PGD_AT = 2,
+    AMUN_ENSEMBLE_TRADES = 3,
+    AMUN_ENSEMBLE_ADP = 4,
+    AMUN_ENSEMBLE_GAL = 5,
+    AMUN_ENSEMBLE_TRS = 6,
+    AMUN_ENSEMBLE_DVERGE = 7,
+};
+typedef struct amun_layer_pair {
+    const char *layer_a, *layer_b;
+    int32_t model_a, model_b;
+} amun_layer_pair;
+typedef int32_t amun_lotos_match;
+enum {
+    AMUN_LOTOS_MATCH_BY_INDEX = 1,
+    AMUN_LOTOS_MATCH_FIRST_ONLY = 2,
+    AMUN_LOTOS_MATCH_BY_INPUT_SHAPE = 3,
+    AMUN_LOTOS_MATCH_PAIRS = 4,
+};
+typedef struct amun_lotos_options {
+    size_t struct_size;
+    int32_t k;
+    amun_lotos_match match;
+    int32_t mean;
+    int32_t batchnorm;
+    double lambda;
+    double mal;
+    double batchnorm_lambda;
+    double batchnorm_mal;
+    double decay;
+    int32_t block;
+    int32_t power_iterations;
+    int32_t initial_iterations;
+    int32_t every;
+    const amun_layer_pair *pairs;
+    size_t pair_count;
+    uint64_t seed;
+} amun_lotos_options;
+amun_status amun_lotos_options_init(amun_lotos_options *opts, size_t size);
+typedef struct amun_ensemble_train_options {
+    size_t struct_size;
+    amun_ensemble_method method;
+    int32_t attack_steps;
+    const amun_train_options *train;
+    const amun_lotos_options *lotos;
+    double attack_eps;
+    double attack_step;
+    double trades_beta;
+    double adp_alpha;
+    double adp_beta;
+    double gal_lambda;
+    double trs_cosine;
+    double trs_smooth;
+    int32_t trs_l2;
+    int32_t dverge_own;
+    uint64_t seed;
+} amun_ensemble_train_options;
+amun_status amun_ensemble_train_options_init(amun_ensemble_train_options *opts, size_t size);
+amun_status amun_ensemble_train(amun_train_result *result, amun_ensemble *ensemble, const amun_dataset *data, const int64_t *indices, size_t count, const amun_ensemble_train_options *opts, const amun_call_options *call);
+typedef struct amun_transfer_result {
+    size_t struct_size;
+    double transfer;
+    double success;
+    double robust;
+    int64_t samples;
+    int64_t terms;
+    int64_t failed;
+    int64_t target_right;
+    amun_clamp clamp;
+    int32_t reserved0;
+} amun_transfer_result;
+amun_status amun_transfer_run(amun_transfer_result *result, double *rates, int64_t *eligible, amun_model *const *models, size_t count, amun_attack *attack, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
+amun_status amun_transfer_black_box(amun_transfer_result *result, double *rates, int64_t *eligible, double *robust, amun_model *const *surrogates, size_t count, amun_attack *attack, const amun_ensemble *target, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
+amun_status amun_transfer_white_box(amun_transfer_result *result, amun_attack *attack, const amun_ensemble *target, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
+typedef struct amun_certificate {
+    size_t struct_size;
+    int64_t samples;
+    int64_t right;
+    int64_t certified;
+    double accuracy;
+    double radius;
+} amun_certificate;
+amun_status amun_transfer_certify(amun_certificate *result, double *radii, const amun_ensemble *target, const double *lipschitz, double eps, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
+typedef struct amun_transfer_gap {
+    size_t struct_size;
+    double clean[2];
+    double attacked[2];
+    double moved;
+    double bound;
+    int64_t samples;
+} amun_transfer_gap;
+amun_status amun_transfer_bound(amun_transfer_gap *result, const amun_model *attacked, const amun_model *judge, const double lipschitz[2], double eps, amun_attack *attack, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
 
 /* mia.h */
 typedef int32_t amun_signal;
@@ -681,6 +760,21 @@ typedef struct amun_unlearn_result {
     double seconds;
 } amun_unlearn_result;
 amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *model, const amun_dataset *train, const int64_t *forget, size_t count, const amun_advset *set, const amun_unlearn_options *opts, const amun_call_options *call);
+typedef struct amun_unlearn_bound {
+    size_t struct_size;
+    int64_t samples;
+    double delta;
+    double l_delta;
+    double original_adversarial;
+    double unlearned_adversarial;
+    double retrained_clean;
+    double retrained_adversarial;
+    double c;
+    double before;
+    double after;
+    double bound;
+} amun_unlearn_bound;
+amun_status amun_unlearn_diagnose(amun_unlearn_bound *result, const amun_model *original, const amun_model *unlearned, const amun_model *retrained, const amun_dataset *train, const amun_advset *set, double lipschitz, double beta, const amun_call_options *call);
 """
 
 VERSION = "0.1.0"
@@ -731,6 +825,14 @@ ENUMS = {'amun_status': {'OK': 0,
                       'DELATTRE_2024': 9},
  'amun_clip_batchnorm': {'LEAVE': 1, 'HARD': 2, 'SOFT': 3, 'GOUK': 4, 'COMPOSITE': 5},
  'amun_schedule': {'CONSTANT': 1, 'STEP': 2, 'COSINE': 3, 'ONECYCLE': 4},
+ 'amun_ensemble_method': {'PLAIN': 1,
+                          'PGD_AT': 2,
+                          'TRADES': 3,
+                          'ADP': 4,
+                          'GAL': 5,
+                          'TRS': 6,
+                          'DVERGE': 7},
+ 'amun_lotos_match': {'BY_INDEX': 1, 'FIRST_ONLY': 2, 'BY_INPUT_SHAPE': 3, 'PAIRS': 4},
  'amun_signal': {'SOFTMAX': 1,
                  'TAYLOR': 2,
                  'SOFT_MARGIN': 3,
@@ -763,8 +865,10 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_standard_options': {'norm': 'amun_norm'},
  'amun_attack_record': {'outcome': 'amun_attack_outcome'},
  'amun_clip_options': {'method': 'amun_clip_method', 'batchnorm': 'amun_clip_batchnorm'},
- 'amun_transfer_result': {'clamp': 'amun_clamp'},
  'amun_train_options': {'schedule': 'amun_schedule'},
+ 'amun_lotos_options': {'match': 'amun_lotos_match'},
+ 'amun_ensemble_train_options': {'method': 'amun_ensemble_method'},
+ 'amun_transfer_result': {'clamp': 'amun_clamp'},
  'amun_rmia_options': {'signal': 'amun_signal',
                        'mode': 'amun_rmia_mode',
                        'population': 'amun_rmia_population'},

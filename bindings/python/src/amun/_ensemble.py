@@ -4,10 +4,39 @@ import collections
 import numpy as np
 
 from ._attack import attack_by
-from ._base import (Call, Handle, Result, check, default_context, ffi, indices_of, lib, path_bytes,
-                    pointer)
-from ._nets import Model, evaluate_by, predict_by
+from ._base import (NESTED, Call, Handle, Options, Result, check, default_context, ffi, indices_of,
+                    lib, options_class, path_bytes, pointer)
+from ._nets import Model, TrainResult, evaluate_by, options_of, predict_by
 
+
+class LotosOptions(Options):
+    """Fields of amun_lotos_options; see the C header. `lambda` is a word of the language: the
+    field is `lambda_` here. `pairs`: (member, layer, member, layer) each."""
+    __module__ = "amun"
+    _c_name = "amun_lotos_options"
+
+    def __setattr__(self, name, value):
+        super().__setattr__("lambda" if name == "lambda_" else name, value)
+
+    def __getattr__(self, name):
+        return super().__getattr__("lambda" if name == "lambda_" else name)
+
+    def _pointer(self, name, kind, value):
+        if value is None:
+            return super()._pointer(name, kind, value)
+        value = [(int(a), str(b), int(c), str(d)) for a, b, c, d in value]
+        rows = ffi.new("amun_layer_pair[]", len(value))
+        texts = [ffi.new("char[]", text.encode()) for row in value for text in row[1::2]]
+        for i, (row, (model_a, _, model_b, _)) in enumerate(zip(rows, value)):
+            row.model_a, row.model_b = model_a, model_b
+            row.layer_a, row.layer_b = texts[2 * i:2 * i + 2]
+        self._kept.update({name: (rows, texts), name + ".": value})
+        self._struct.pair_count = len(value)
+        return rows
+
+
+NESTED[LotosOptions._c_name] = LotosOptions
+EnsembleTrainOptions = options_class("EnsembleTrainOptions", "amun_ensemble_train_options")
 TransferResult = Result("TransferResult", "amun_transfer_result")
 Transfer = collections.namedtuple("Transfer", "result rates eligible", module="amun")
 BlackBox = collections.namedtuple("BlackBox", "result rates eligible robust", module="amun")
@@ -65,6 +94,18 @@ class Ensemble(Handle):
     def evaluate(self, data, indices=None, progress=None):
         """Evaluation(accuracy in percent, mean loss) on all of `data` or on `indices`."""
         return evaluate_by(lib.amun_ensemble_evaluate, self, data, indices, progress)
+
+    def train(self, data, indices=None, options=None, progress=None, **fields):
+        """Trains all members on the same batches; returns a TrainResult, whose loss and accuracy
+        are means over them. `options`: EnsembleTrainOptions; or its fields as keyword arguments,
+        `train` and `lotos` as dicts or TrainOptions and LotosOptions."""
+        options = options_of(EnsembleTrainOptions, options, fields)
+        kept, start, count = indices_of(indices, "indices")
+        result = TrainResult.new()
+        Call(progress).run(lib.amun_ensemble_train, result, self._c, data._c, start, count,
+                           options._struct)
+        del kept
+        return TrainResult.read(result)
 
     def attack(self, attack, images, labels, ids=None, out=None, progress=None):
         """Attack.run() on the output of the ensemble: (adversarial images, records)."""

@@ -1,0 +1,152 @@
+/* prefix.c - the part of a graph that one node depends on, as a graph and a model of its own. */
+#include "nn/prefix.h"
+
+#include "nn/builder.h"
+
+/* ---- nodes ---------------------------------------------------------------------------------- */
+
+/* The parameter once more, under the same name. */
+static amun_status copy_param(amun_graph *graph, amun__node *node, const amun_graph *from,
+                              int32_t source, int32_t *index)
+{
+    if (source < 0) {
+        return AMUN_OK;
+    }
+    const amun__param *p = &from->params[source];
+    return amun__graph_add_param(graph, index, node, p->name + strlen(node->name) + 1, p->trainable,
+                                 p->ndim, p->shape);
+}
+
+/* All of a node but what it owns, which is copied. */
+static amun_status fill_copy(amun_graph *graph, amun__node *node, const amun_graph *from,
+                             const amun__node *source)
+{
+    amun_context *ctx = graph->object.ctx;
+    const amun__node linked = *node;
+    *node = *source;
+    memcpy(node->inputs, linked.inputs, sizeof node->inputs);
+    node->name = NULL;
+    node->mean = node->std = NULL;
+    node->weight = node->bias = node->running_mean = node->running_var = node->tracked = -1;
+    if (source->name != NULL) {
+        AMUN__CHECK(amun__graph_name(graph, node, source->name));
+    }
+    if (source->mean != NULL) {
+        const size_t channels = (size_t)source->channels;
+        AMUN__CHECK(amun__alloc(ctx, &node->mean, channels, sizeof(double)));
+        AMUN__CHECK(amun__alloc(ctx, &node->std, channels, sizeof(double)));
+        memcpy(node->mean, source->mean, channels * sizeof(double));
+        memcpy(node->std, source->std, channels * sizeof(double));
+    }
+    AMUN__CHECK(copy_param(graph, node, from, source->weight, &node->weight));
+    AMUN__CHECK(copy_param(graph, node, from, source->bias, &node->bias));
+    AMUN__CHECK(copy_param(graph, node, from, source->running_mean, &node->running_mean));
+    AMUN__CHECK(copy_param(graph, node, from, source->running_var, &node->running_var));
+    if (source->tracked >= 0) {
+        node->tracked = graph->tracked_count;
+    }
+    return AMUN_OK;
+}
+
+/* map: from nodes of `from` to those of `graph`. */
+static amun_status copy_node(amun_graph *graph, const amun_graph *from, int32_t index, int32_t *map)
+{
+    const amun__node *source = &from->nodes[index];
+    amun_node inputs[AMUN__NODE_MAX_INPUTS];
+    amun__node *node = NULL;
+    for (int32_t k = 0; k < source->input_count; k++) {
+        inputs[k] = map[source->inputs[k]];
+    }
+    AMUN__CHECK(amun__graph_begin(&map[index], graph, inputs, source->input_count, &node));
+    const int32_t before = graph->param_count;
+    amun_status status = fill_copy(graph, node, from, source);
+    AMUN__CHECK(amun__graph_finish(&map[index], graph, node, before, status));
+    graph->tracked_count += source->tracked >= 0;
+    return AMUN_OK;
+}
+
+/* map[i] becomes 0 for the nodes that `node` depends on, and -1 for others. */
+static void mark(const amun_graph *graph, int32_t node, int32_t *map)
+{
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        map[i] = i == node ? 0 : -1;
+    }
+    for (int32_t i = node; i > 0; i--) {
+        for (int32_t k = 0; k < graph->nodes[i].input_count && map[i] == 0; k++) {
+            map[graph->nodes[i].inputs[k]] = 0;
+        }
+    }
+}
+
+amun_status amun__prefix_create(amun_model **out, const amun_model *model, int32_t node)
+{
+    const amun_graph *from = amun__model_graph(model);
+    const amun__node *input = &from->nodes[0];
+    amun_context *ctx = amun__model_context(model);
+    amun_graph *graph = NULL;
+    int32_t *map = NULL;
+    amun_node last;
+    amun_status status;
+    *out = NULL;
+    AMUN__TRY(amun_graph_create(&graph, ctx, input->channels, input->height, input->width));
+    AMUN__TRY(amun__alloc(ctx, &map, (size_t)from->node_count, sizeof *map));
+    mark(from, node, map);
+    for (int32_t i = 1; i <= node; i++) {
+        if (map[i] == 0) {
+            AMUN__TRY(copy_node(graph, from, i, map));
+        }
+    }
+    AMUN__TRY(amun_graph_flatten(&last, graph, map[node]));
+    AMUN__TRY(amun_model_create_graph(out, ctx, graph, 0));
+    amun__prefix_update(*out, model);
+fail:
+    amun__free(ctx, map);
+    amun_graph_unref(graph);
+    return status;
+}
+
+/* ---- values --------------------------------------------------------------------------------- */
+
+void amun__prefix_update(amun_model *prefix, const amun_model *model)
+{
+    const amun_graph *to = amun__model_graph(prefix), *from = amun__model_graph(model);
+    amun__model_values target, source;
+    amun__model_values_get(prefix, &target);
+    amun__model_values_get(model, &source);
+    /* the parameters of the one are in the order of the other */
+    for (int32_t i = 0, j = 0; i < to->param_count; i++, j++) {
+        while (strcmp(to->params[i].name, from->params[j].name) != 0) {
+            j++;
+        }
+        memcpy(target.values + to->params[i].offset, source.values + from->params[j].offset,
+               to->params[i].count * sizeof(float));
+    }
+    amun__model_touch(prefix);
+}
+
+size_t amun__prefix_candidates(const amun_model *model, int32_t *nodes, size_t capacity)
+{
+    const amun_graph *graph = amun__model_graph(model);
+    size_t count = 0;
+    int32_t before = -1;
+    for (int32_t i = 1; i < graph->node_count; i++) {
+        const amun__node *relu = &graph->nodes[i], *read = &graph->nodes[relu->inputs[0]];
+        if (relu->kind != AMUN__NODE_RELU || relu->inputs[0] == before) {
+            continue;
+        }
+        const amun__node *map = read;
+        if (read->kind == AMUN__NODE_BATCHNORM) {
+            do {
+                map = &graph->nodes[map->inputs[0]];
+            } while (map->kind == AMUN__NODE_MAX_POOL || map->kind == AMUN__NODE_AVG_POOL);
+        }
+        if (map->kind == AMUN__NODE_CONV2D) {
+            before = relu->inputs[0];
+            if (count < capacity) {
+                nodes[count] = before;
+            }
+            count++;
+        }
+    }
+    return count;
+}

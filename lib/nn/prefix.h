@@ -1,0 +1,20 @@
+/* prefix.h - a model of the first layers of another: for the features at one of its nodes. Private.
+ */
+#ifndef AMUN__PREFIX_H
+#define AMUN__PREFIX_H
+
+#include "nn/nn.h"
+
+/* A model whose row of logits is the output of `node`, flattened: that node and all that it depends
+ * on. Its values are copies: amun__prefix_update() before use. SHAPE if the output has fewer than 2
+ * values. */
+amun_status amun__prefix_create(amun_model **out, const amun_model *model, int32_t node);
+/* Values and running statistics of `model`, from which `prefix` was made. */
+void amun__prefix_update(amun_model *prefix, const amun_model *model);
+
+/* Nodes that a ReLU reads and that are convolutions, or batch norms of one, with or without a pool
+ * in between: what is there before the ReLU. The first `capacity` of them go into `nodes` (nullable
+ * with 0); returns how many there are. */
+size_t amun__prefix_candidates(const amun_model *model, int32_t *nodes, size_t capacity);
+
+#endif
