@@ -465,6 +465,9 @@ START_TEST(sizes)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         fresh(s);
         size_t other = (size_t)((int64_t)size + wrong[i]);
+        if (other == 112 && structs[s].init == init_train) {
+            continue; /* before there was a clip: good for ever */
+        }
         set_size(other);
         snprintf(text, sizeof text, "struct_size is %zu", other);
         ck_refused(s, text, "size %zu", other);

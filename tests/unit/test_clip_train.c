@@ -416,6 +416,25 @@ START_TEST(old_struct_size)
 }
 END_TEST
 
+START_TEST(provenance)
+{
+    amun_clip_options clip = clip_options(AMUN_CLIP_GOUK, 0.7);
+    amun_train_options t = sgd_options(2, &clip), full;
+    json_t *json = NULL;
+    ck_ok(amun__options_read(&amun__train_options_table, &full, &t));
+    ck_ok(amun__train_options_json(&json, &full));
+    ck_assert_str_eq(json_string_value(json_object_get(json, "clip.method")), "gouk");
+    ck_assert(json_real_value(json_object_get(json, "clip.target")) == 0.7);
+    ck_assert(json_integer_value(json_object_get(json, "epochs")) == 2);
+    json_decref(json);
+    full.clip = NULL;
+    ck_ok(amun__train_options_json(&json, &full));
+    ck_assert(json_object_get(json, "clip.method") == NULL);
+    ck_assert(json_object_get(json, "epochs") != NULL);
+    json_decref(json);
+}
+END_TEST
+
 /* ---- other users of the loop ----------------------------------------------------------------- */
 
 START_TEST(several_models)
@@ -490,6 +509,7 @@ int main(void)
     tcase_add_test(tc, other_clip_options);
     tcase_add_test(tc, bad_options);
     tcase_add_test(tc, old_struct_size);
+    tcase_add_test(tc, provenance);
     tcase_add_test(tc, several_models);
     tcase_add_test(tc, unlearning);
     return amun_test_main("clip_train", (TCase *[]){tc, NULL});
