@@ -20,8 +20,8 @@ me=run.sh
 # shellcheck source=../.ci/packages.sh
 . "$root/.ci/packages.sh"
 needed=("${build_packages[@]}" check python3 python3-cffi python3-numpy)
-# The oracle of the interoperability tests. They use stored values where it cannot be had.
-wanted=(python3-torch)
+# The oracle of the interoperability tests, which use stored values where it cannot be had; pictures.
+wanted=(python3-torch libpng-dev)
 
 install_missing "could not install everything; the build will say what it lacks" "${needed[@]}"
 install_missing "going on without" "${wanted[@]}"

@@ -12,7 +12,7 @@ typedef struct amun__train_clip {
     size_t count;
     amun__run_extra *extras; /* their state for checkpoints, after the recipe's own */
     size_t extra_count, first;
-    char (*names)[32];
+    char (*names)[48];
 } amun__train_clip;
 
 /* Fills members' clippers; with a checkpoint also the list of extras, which begins with those of

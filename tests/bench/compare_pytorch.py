@@ -61,7 +61,7 @@ def arguments():
     parser.add_argument("--search-rounds", type=int, default=1)
     parser.add_argument("--search-attempts", type=int, default=3)
     parser.add_argument("--rows", default="train,infer,infer-folded,pgd,pgd-folded,search,powerqr,"
-                        "powerqr-lean,powerqr-step,powerqr-step-lean,memory")
+                        "powerqr-autograd,powerqr-lean,powerqr-step,powerqr-step-lean,memory")
     parser.add_argument("--json", help="file for the figures")
     parser.add_argument("--memory-child", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -271,8 +271,23 @@ class PowerQr:
         return self.torch.empty_like(x).copy_(q.T.reshape(x.shape))
 
     def author(self, layers):
+        """As in the authors' program, which calls backward() on layers that are being trained: the
+        gradients of their weights come with it, and are thrown away."""
         for layer in layers:
             module, v = layer
+            module.requires_grad_(True)
+            v = v.detach().requires_grad_(True)
+            image = module(v) - module(self.torch.zeros_like(v))
+            (0.5 * (image ** 2).sum()).backward()
+            module.zero_grad()
+            with self.torch.no_grad():
+                layer[1] = self.orthonormalise(v + v.grad)
+
+    def autograd(self, layers):
+        """The same without gradients of weights."""
+        for layer in layers:
+            module, v = layer
+            module.requires_grad_(False)
             v = v.detach().requires_grad_(True)
             image = module(v) - module(self.torch.zeros_like(v))
             gradient, = self.torch.autograd.grad(0.5 * (image ** 2).sum(), v)
@@ -506,7 +521,8 @@ def spectral_rows(wanted, torch_side, server):
     if not any(name.startswith("powerqr") for name in wanted):
         return {}
     theirs, rows = PowerQr(torch_side), {}
-    for name, fresh, which in (("powerqr", 0, "author"), ("powerqr-lean", 0, "lean"),
+    for name, fresh, which in (("powerqr", 0, "author"), ("powerqr-autograd", 0, "autograd"),
+                               ("powerqr-lean", 0, "lean"),
                                ("powerqr-step", 1, "author"), ("powerqr-step-lean", 1, "lean")):
         if name in wanted:
             rows[name] = (lambda n, fresh=fresh: server.ask("spectrum", 5 * n, 1, fresh)["ms"],
