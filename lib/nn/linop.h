@@ -89,6 +89,8 @@ amun_status amun__linop_create_node(amun__linop **out, const amun_model *model, 
                                     amun__linop_backend backend);
 /* The geometry of a conv2d or pooling node. */
 amun__linop_shape amun__linop_node_shape(const amun_graph *graph, int32_t node);
+/* A dense layer as a 1x1 convolution of one pixel. */
+amun__linop_shape amun__linop_dense_shape(int64_t in, int64_t out);
 void amun__linop_destroy(amun__linop *op); /* NULL is fine */
 
 /* New weights and scale for the same geometry (CONV2D, LINEAR; DIAGONAL: factors as weights, and

@@ -67,6 +67,20 @@ amun__linop_shape amun__linop_node_shape(const amun_graph *graph, int32_t index)
     return s;
 }
 
+amun__linop_shape amun__linop_dense_shape(int64_t in, int64_t out)
+{
+    return (amun__linop_shape){.in_channels = in,
+                               .in_height = 1,
+                               .in_width = 1,
+                               .out_channels = out,
+                               .out_height = 1,
+                               .out_width = 1,
+                               .kernel = {1, 1},
+                               .stride = {1, 1},
+                               .dilation = {1, 1},
+                               .groups = 1};
+}
+
 static amun_status find_kind(amun__linop_kind *kind, const amun_graph *graph, int32_t node)
 {
     if (node < 0 || node >= graph->node_count) {

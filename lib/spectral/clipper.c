@@ -44,16 +44,7 @@ static void set_weights(amun__clipper *c, amun__clip_layer *layer, const amun__m
     layer->channels = node->channels;
     if (layer->dense) {
         const int64_t in = graph->nodes[node->inputs[0]].channels;
-        layer->shape = (amun__linop_shape){.in_channels = in,
-                                           .in_height = 1,
-                                           .in_width = 1,
-                                           .out_channels = node->channels,
-                                           .out_height = 1,
-                                           .out_width = 1,
-                                           .kernel = {1, 1},
-                                           .stride = {1, 1},
-                                           .dilation = {1, 1},
-                                           .groups = 1};
+        layer->shape = amun__linop_dense_shape(in, node->channels);
     } else {
         layer->shape = amun__linop_node_shape(graph, index);
     }

@@ -25,16 +25,7 @@ static amun__linop_shape as_convolution(const amun__linop_source *source)
     if (source->kind == AMUN__LINOP_CONV2D) {
         return *s;
     }
-    return (amun__linop_shape){.in_channels = s->in_channels,
-                               .in_height = 1,
-                               .in_width = 1,
-                               .out_channels = s->out_channels,
-                               .out_height = 1,
-                               .out_width = 1,
-                               .kernel = {1, 1},
-                               .stride = {1, 1},
-                               .dilation = {1, 1},
-                               .groups = 1};
+    return amun__linop_dense_shape(s->in_channels, s->out_channels);
 }
 
 bool amun__matrix_applies(const amun__linop_source *source, size_t values)

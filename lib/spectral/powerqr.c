@@ -353,8 +353,8 @@ amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int3
 
 /* ---- checkpoints ----------------------------------------------------------------------------- */
 
-/* Behind the block: whether it waits for orthonormalising, and how often rows were drawn anew. */
-enum { SAVED_PENDING, SAVED_DRAWS, SAVED_TAIL };
+/* Behind the block: whether it waits for orthonormalising. A run counts its draws from 0. */
+enum { SAVED_PENDING, SAVED_TAIL };
 
 static amun_status check_saved(const amun__powerqr *s)
 {
@@ -378,7 +378,6 @@ amun_status amun__powerqr_export(const amun__powerqr *state, float *out)
     /* without mu the next iteration starts from z alone */
     memcpy(out, state->pending ? state->z : state->v, count * sizeof *out);
     out[count + SAVED_PENDING] = state->pending ? 1.0f : 0.0f;
-    out[count + SAVED_DRAWS] = (float)state->draws;
     return AMUN_OK;
 }
 
@@ -386,13 +385,11 @@ amun_status amun__powerqr_import(amun__powerqr *state, const float *saved)
 {
     AMUN__CHECK(check_saved(state));
     size_t count = (size_t)state->block * state->n;
-    const float pending = saved[count + SAVED_PENDING], draws = saved[count + SAVED_DRAWS];
-    if ((pending != 0.0f && pending != 1.0f) || !(draws >= 0.0f && draws < 0x1p24f)) {
-        return amun__fail(AMUN_ERROR_FORMAT, "a saved power iteration says %g and %g",
-                          (double)pending, (double)draws);
+    const float pending = saved[count + SAVED_PENDING];
+    if (pending != 0.0f && pending != 1.0f) {
+        return amun__fail(AMUN_ERROR_FORMAT, "a saved power iteration says %g", (double)pending);
     }
     state->pending = pending == 1.0f;
-    state->draws = (uint32_t)draws;
     memcpy(state->pending ? state->z : state->v, saved, count * sizeof *saved);
     forget_values(state);
     return AMUN_OK;
