@@ -56,9 +56,11 @@
 #include "ensemble.h"
 #include "mia.h"
 #include "model.h"
+#include "rivals.h"
 #include "spectral.h"
 #include "tensor.h"
 #include "train.h"
+#include "trw.h"
 #include "unlearn.h"
 #include "version.h"
 

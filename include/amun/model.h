@@ -200,7 +200,8 @@ typedef int32_t amun_mode;
 enum {
     AMUN_MODE_INFER = 1,  /**< forward, batch norm folded into the convolutions */
     AMUN_MODE_ATTACK = 2, /**< and backward to the input */
-    AMUN_MODE_TRAIN = 3   /**< batch statistics, all gradients */
+    AMUN_MODE_TRAIN = 3,  /**< batch statistics, all gradients */
+    AMUN_MODE_TUNE = 4    /**< running statistics, all gradients */
 };
 /** Bytes that one compiled plan for `batch` images needs: activations, gradients, packed weights,
  *  scratch. Nothing of that is allocated by this call in builds with oneDNN.

@@ -6,7 +6,9 @@
 #include "base.h"
 #include "dataset.h"
 #include "model.h"
+#include "rivals.h"
 #include "train.h"
+#include "trw.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,16 +20,39 @@ typedef int32_t amun_unlearn_method;
 enum {
     AMUN_UNLEARN_RETRAIN = 1,     /**< fresh weights, training recipe, D_R only: the gold standard */
     AMUN_UNLEARN_AMUN = 2,        /**< fine-tune on D_R + D_F + D_A (arXiv 2503.00917, section 4) */
-    AMUN_UNLEARN_AMUN_ADVONLY = 3 /**< fine-tune on D_R + D_A, if D_F is about half of the data */
+    AMUN_UNLEARN_AMUN_ADVONLY = 3, /**< fine-tune on D_R + D_A, if D_F is about half of the data */
+    AMUN_UNLEARN_FINETUNE = 4,        /**< FT: cross-entropy on D_R */
+    AMUN_UNLEARN_RANDOM_LABEL = 5,    /**< RL: D_F with random labels, drawn anew every epoch */
+    AMUN_UNLEARN_GRADIENT_ASCENT = 6, /**< GA, NegGrad: up the loss of D_F, after a pass over D_R */
+    AMUN_UNLEARN_NEGGRAD_PLUS = 7,    /**< down the loss of D_R and up that of D_F at once */
+    AMUN_UNLEARN_BOUNDARY_SHRINK = 8, /**< BS: D_F with the class beyond the nearest boundary */
+    AMUN_UNLEARN_BOUNDARY_EXPAND = 9, /**< BE: D_F into a class of its own, which is then dropped */
+    AMUN_UNLEARN_L1_SPARSE = 10,      /**< FT with a falling l1 penalty */
+    AMUN_UNLEARN_SALUN = 11,          /**< RL on the weights that matter most for D_F */
+    AMUN_UNLEARN_SCRUB = 12,          /**< away from the original on D_F, towards it on D_R */
+    AMUN_UNLEARN_SSD = 13,            /**< selective synaptic dampening, no training */
+    AMUN_UNLEARN_SVD = 14,            /**< projection of the weights (Kodge et al.), no training */
+    AMUN_UNLEARN_BAD_TEACHER = 15,    /**< random teacher on D_F, the original on D_R */
+    AMUN_UNLEARN_UNSIR = 16,          /**< impair with error-maximising noise, repair on D_R */
+    AMUN_UNLEARN_EUK = 17,            /**< the last layers anew, the others frozen */
+    AMUN_UNLEARN_CFK = 18,            /**< FT of the last layers, the others frozen */
+    AMUN_UNLEARN_DELETE = 19,         /**< TRW without tilt and without D_R */
+    AMUN_UNLEARN_TRW = 20             /**< tilted reweighting, whole classes (amun/trw.h) */
 };
 
 /** @since 0.1 */
 typedef struct amun_unlearn_options {
     size_t struct_size;
     amun_unlearn_method method; /**< default AMUN_UNLEARN_AMUN */
-    int32_t remain;             /**< default 1: D_R is available; 0: do without it (not RETRAIN) */
+    int32_t remain;             /**< default 1: D_R is available; 0: do without it, which not all
+                                     methods can (docs/unlearning.md) */
     const amun_train_options *train; /**< default NULL: amun_unlearn_train_options_init()'s */
-    uint64_t seed;              /**< RETRAIN: of the fresh weights; default 0 */
+    uint64_t seed;              /**< of fresh weights and of a method's own choices; default 0 */
+    double mask_ratio;          /**< share of the weights that move: those with the largest gradient of
+                                     the loss on D_F, as in SalUn (arXiv 2310.12508). Default 0: 0.5
+                                     for SALUN, all of them for the others. Range [0, 1] */
+    const amun_rival_options *rival; /**< default NULL: the defaults */
+    const amun_trw_options *trw;     /**< TRW, DELETE (not its beta); default NULL: the defaults */
 } amun_unlearn_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts.
  *  Statuses: INVALID_ARGUMENT. @since 0.1 */

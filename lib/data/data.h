@@ -5,7 +5,8 @@
 #include "amun/dataset.h"
 #include "core/core.h"
 
-/* ---- data set (dataset.c, formats.c) -------------------------------------------------------------- */
+/* ---- data set (dataset.c, formats.c)
+ * -------------------------------------------------------------- */
 
 typedef struct amun__dataset_info {
     size_t count;
@@ -26,7 +27,8 @@ amun_status amun__indices_check(amun_context *ctx, const int64_t *indices, size_
 amun_status amun__indices_complement(amun_context *ctx, int64_t **out, const int64_t *indices,
                                      size_t n, size_t count);
 
-/* ---- transform (transform.c) ------------------------------------------------------------------------ */
+/* ---- transform (transform.c)
+ * ------------------------------------------------------------------------ */
 
 typedef struct amun__augment {
     int32_t pad;  /* zero padding before a random crop of the original size; 0 = none */
@@ -37,7 +39,8 @@ void amun__augment_apply(const amun__augment *augment, uint64_t seed, uint32_t e
                          int64_t channels, int64_t height, int64_t width, const float *src,
                          float *dst);
 
-/* ---- mix (mix.c) -------------------------------------------------------------------------------------- */
+/* ---- mix (mix.c)
+ * -------------------------------------------------------------------------------------- */
 
 typedef enum amun__target {
     AMUN__TARGET_LABEL = 1,    /* the data set's label */
@@ -56,10 +59,17 @@ typedef struct amun__part {
     const int32_t *labels; /* FIXED: one per entry */
     const float *soft;     /* SOFT: rows of `classes` */
     double weight;         /* factor on the loss of these samples; -1 ascends */
+    int32_t phase;  /* an epoch presents the parts of phase 0, then those of phase 1, ...; no batch
+                       holds samples of two phases. In [0, AMUN__MIX_MAX_PARTS) */
+    int32_t epochs; /* > 0: only in the first so many epochs; alike in all parts of a phase */
+    int32_t repeat; /* > 1: so many times per epoch, with augmentation and random labels of their
+                       own. At most AMUN__PART_MAX_REPEAT */
 } amun__part;
 
 #define AMUN__MIX_MAX_PARTS 8
-/* All arrays are borrowed. Sample keys for random choices: (part number << 48) | dataset index. */
+#define AMUN__PART_MAX_REPEAT 4095
+/* All arrays are borrowed. Sample keys for random choices:
+ * (repetition << 52) | (part number << 48) | dataset index. */
 typedef struct amun__mix {
     amun__part parts[AMUN__MIX_MAX_PARTS];
     size_t part_count;
@@ -68,26 +78,34 @@ typedef struct amun__mix {
     double label_smoothing; /* target row = (1 - s) * row + s / classes */
     int32_t shuffle;
 } amun__mix;
-/* Shapes agree, labels in range, indices valid, soft rows finite and non-negative with sum 1 +- 1e-3. */
+/* Shapes agree, labels in range, indices valid, soft rows finite and non-negative with sum 1 +-
+ * 1e-3. */
 amun_status amun__mix_check(amun_context *ctx, const amun__mix *mix);
+/* Samples of all parts, with their repetitions. */
 size_t amun__mix_count(const amun__mix *mix);
+/* The same for one phase of an epoch (0-based); 0 if it has none. */
+size_t amun__mix_phase_count(const amun__mix *mix, int32_t phase, int64_t epoch);
+/* Batches of an epoch: every phase ends with a batch that may be short. */
+size_t amun__mix_batches(const amun__mix *mix, size_t batch, int64_t epoch);
 
-/* ---- loader (loader.c) -------------------------------------------------------------------------------- */
+/* ---- loader (loader.c)
+ * -------------------------------------------------------------------------------- */
 
 typedef struct amun__batch {
-    size_t count;        /* samples in this batch; the last one may be short */
-    const float *images; /* [count][pixels] */
-    const float *targets; /* [count][classes] */
-    const float *weights; /* [count] */
+    size_t count; /* samples in this batch; the last one of a phase may be short */
+    const float *images;   /* [count][pixels] */
+    const float *targets;  /* [count][classes] */
+    const float *weights;  /* [count] */
     const int32_t *labels; /* [count] hard label of the target (argmax for soft rows) */
+    int32_t phase;
 } amun__batch;
 
 typedef struct amun__loader amun__loader;
-/* Copies the mix struct (its arrays stay borrowed). One helper thread prepares batches ahead (none with
- * a context of 1 thread); content depends only on (seed, epoch), never on timing. */
+/* Copies the mix struct (its arrays stay borrowed). One helper thread prepares batches ahead (none
+ * with a context of 1 thread); content depends only on (seed, epoch), never on timing. */
 amun_status amun__loader_open(amun__loader **out, amun_context *ctx, const amun__mix *mix,
                               size_t batch, uint64_t seed);
-size_t amun__loader_batches(const amun__loader *loader); /* per epoch, ceil */
+size_t amun__loader_batches(const amun__loader *loader); /* of the epoch that began last, or 0 */
 /* Starts an epoch; the helper begins to work. */
 amun_status amun__loader_begin(amun__loader *loader, uint32_t epoch);
 /* The next batch, valid until the following call; NULL at the end of the epoch. */

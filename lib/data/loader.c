@@ -20,11 +20,14 @@ struct amun__loader {
     amun_context *ctx;
     amun__mix mix;
     size_t starts[AMUN__MIX_MAX_PARTS + 1]; /* first entry of each part; the last is the total */
-    size_t total, batch, batches;
+    size_t counts[AMUN__MIX_MAX_PARTS];     /* samples of each part, repetitions aside */
+    size_t total, batch;
+    size_t batches; /* of this epoch */
     size_t pixels, classes;
     uint64_t seed;
     uint32_t epoch;
-    int64_t *order; /* entries in the order of this epoch */
+    int64_t *order; /* entries in the order of this epoch, one phase after the other */
+    size_t phase_starts[AMUN__MIX_MAX_PARTS + 1]; /* in `order`, of this epoch */
     slot slots[SLOTS];
     size_t slot_count;
     bool began; /* an epoch is under way */
@@ -57,9 +60,11 @@ static entry find_entry(const amun__loader *loader, size_t number)
         p++;
     }
     entry found = {.part = &loader->mix.parts[p], .position = number - loader->starts[p]};
+    size_t repetition = found.position / loader->counts[p];
+    found.position -= repetition * loader->counts[p];
     found.index =
         found.part->indices == NULL ? found.position : (size_t)found.part->indices[found.position];
-    found.id = (uint64_t)p << 48 | found.index;
+    found.id = (uint64_t)repetition << 52 | (uint64_t)p << 48 | found.index;
     return found;
 }
 
@@ -112,11 +117,31 @@ static int32_t fill_target(const amun__loader *loader, const entry *at, float *r
     return label;
 }
 
+/* First place in `order` of a batch of this epoch. */
+static size_t find_batch(const amun__loader *loader, size_t number, size_t *count, int32_t *phase)
+{
+    const size_t *starts = loader->phase_starts;
+    for (int32_t p = 0; p < AMUN__MIX_MAX_PARTS; p++) {
+        size_t size = starts[p + 1] - starts[p];
+        size_t batches = size > 0 ? (size - 1) / loader->batch + 1 : 0;
+        if (number < batches) {
+            size_t left = size - number * loader->batch;
+            *count = left < loader->batch ? left : loader->batch;
+            *phase = p;
+            return starts[p] + number * loader->batch;
+        }
+        number -= batches;
+    }
+    *count = 0; /* not reached: callers stay below `batches` */
+    *phase = 0;
+    return 0;
+}
+
 static void fill_batch(const amun__loader *loader, size_t number, slot *out)
 {
-    size_t first = number * loader->batch;
-    size_t left = loader->total - first;
-    size_t count = left < loader->batch ? left : loader->batch;
+    int32_t phase;
+    size_t count;
+    size_t first = find_batch(loader, number, &count, &phase);
     const amun__augment *augment = &loader->mix.augment;
     for (size_t i = 0; i < count; i++) {
         entry at = find_entry(loader, (size_t)loader->order[first + i]);
@@ -131,6 +156,7 @@ static void fill_batch(const amun__loader *loader, size_t number, slot *out)
         out->weights[i] = (float)at.part->weight;
     }
     out->batch.count = count;
+    out->batch.phase = phase;
 }
 
 /* ---- the helper
@@ -249,7 +275,10 @@ static amun_status slot_create(amun__loader *loader, slot *out)
     AMUN__CHECK(amun__alloc(ctx, &out->targets, values, sizeof *out->targets));
     AMUN__CHECK(amun__alloc(ctx, &out->weights, loader->batch, sizeof *out->weights));
     AMUN__CHECK(amun__alloc(ctx, &out->labels, loader->batch, sizeof *out->labels));
-    out->batch = (amun__batch){0, out->images, out->targets, out->weights, out->labels};
+    out->batch = (amun__batch){.images = out->images,
+                               .targets = out->targets,
+                               .weights = out->weights,
+                               .labels = out->labels};
     return AMUN_OK;
 }
 
@@ -263,10 +292,12 @@ static amun_status loader_fill(amun__loader *loader, const amun__mix *mix, size_
     for (size_t p = 0; p < mix->part_count; p++) {
         amun__mix one = {.parts = {mix->parts[p]}, .part_count = 1};
         loader->starts[p + 1] = loader->starts[p] + amun__mix_count(&one);
+        one.parts[0].repeat = 0;
+        loader->counts[p] = amun__mix_count(&one);
     }
     loader->total = loader->starts[mix->part_count];
     loader->batch = batch < loader->total ? batch : loader->total;
-    loader->batches = (loader->total - 1) / loader->batch + 1;
+    loader->batches = amun__mix_batches(mix, loader->batch, 0);
     AMUN__CHECK(amun__alloc(loader->ctx, &loader->order, loader->total, sizeof *loader->order));
     bool alone = amun__threads_count(loader->ctx) == 1;
     loader->slot_count = alone ? 1 : SLOTS;
@@ -326,17 +357,32 @@ size_t amun__loader_batches(const amun__loader *loader)
 /* ---- an epoch
  * -------------------------------------------------------------------------------------- */
 
+static void order_phase(amun__loader *loader, int32_t phase)
+{
+    size_t first = loader->phase_starts[phase], end = first;
+    if (amun__mix_phase_count(&loader->mix, phase, loader->epoch) > 0) {
+        for (size_t p = 0; p < loader->mix.part_count; p++) {
+            size_t stop = loader->mix.parts[p].phase == phase ? loader->starts[p + 1] : 0;
+            for (size_t i = loader->starts[p]; i < stop; i++) {
+                loader->order[end++] = (int64_t)i;
+            }
+        }
+    }
+    loader->phase_starts[phase + 1] = end;
+    if (loader->mix.shuffle != 0 && end > first) {
+        amun__rng rng;
+        amun__rng_open(&rng, loader->seed, AMUN__RNG_SHUFFLE, loader->epoch, (uint64_t)phase);
+        amun__rng_shuffle(&rng, loader->order + first, end - first);
+    }
+}
+
 amun_status amun__loader_begin(amun__loader *loader, uint32_t epoch)
 {
     helper_pause(loader);
     loader->epoch = epoch;
-    for (size_t i = 0; i < loader->total; i++) {
-        loader->order[i] = (int64_t)i;
-    }
-    if (loader->mix.shuffle != 0) {
-        amun__rng rng;
-        amun__rng_open(&rng, loader->seed, AMUN__RNG_SHUFFLE, epoch, 0);
-        amun__rng_shuffle(&rng, loader->order, loader->total);
+    loader->batches = amun__mix_batches(&loader->mix, loader->batch, epoch);
+    for (int32_t phase = 0; phase < AMUN__MIX_MAX_PARTS; phase++) {
+        order_phase(loader, phase);
     }
     loader->made = 0;
     loader->handed = 0;

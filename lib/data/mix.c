@@ -9,13 +9,39 @@ static size_t part_count(const amun__part *part)
     return part->indices == NULL && part->dataset != NULL ? part->dataset->info.count : part->count;
 }
 
+static size_t part_presented(const amun__part *part)
+{
+    return part_count(part) * (size_t)(part->repeat > 1 ? part->repeat : 1);
+}
+
 size_t amun__mix_count(const amun__mix *mix)
 {
     size_t count = 0;
     for (size_t p = 0; p < mix->part_count; p++) {
-        count += part_count(&mix->parts[p]);
+        count += part_presented(&mix->parts[p]);
     }
     return count;
+}
+
+size_t amun__mix_phase_count(const amun__mix *mix, int32_t phase, int64_t epoch)
+{
+    size_t count = 0;
+    for (size_t p = 0; p < mix->part_count; p++) {
+        const amun__part *part = &mix->parts[p];
+        bool present = part->epochs == 0 || epoch < part->epochs;
+        count += part->phase == phase && present ? part_presented(part) : 0;
+    }
+    return count;
+}
+
+size_t amun__mix_batches(const amun__mix *mix, size_t batch, int64_t epoch)
+{
+    size_t batches = 0;
+    for (int32_t phase = 0; phase < AMUN__MIX_MAX_PARTS; phase++) {
+        size_t count = amun__mix_phase_count(mix, phase, epoch);
+        batches += count > 0 ? (count - 1) / batch + 1 : 0;
+    }
+    return batches;
 }
 
 /* ---- targets
@@ -133,6 +159,31 @@ static amun_status check_images(const amun__mix *mix, const amun__part *part, si
     return AMUN_OK;
 }
 
+/* When a part is presented. */
+static amun_status check_turns(const amun__mix *mix, const amun__part *part, size_t number)
+{
+    if (part->phase < 0 || part->phase >= AMUN__MIX_MAX_PARTS) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "part %zu: phase is %d, expected 0..%d",
+                          number, (int)part->phase, AMUN__MIX_MAX_PARTS - 1);
+    }
+    if (part->repeat < 0 || part->repeat > AMUN__PART_MAX_REPEAT) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "part %zu: repeat is %d, expected 0..%d",
+                          number, (int)part->repeat, AMUN__PART_MAX_REPEAT);
+    }
+    if (part->epochs < 0) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "part %zu: %d epochs, expected at least 0",
+                          number, (int)part->epochs);
+    }
+    for (size_t p = 0; p < number; p++) {
+        if (mix->parts[p].phase == part->phase && mix->parts[p].epochs != part->epochs) {
+            return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                              "part %zu: %d epochs, but part %zu of the same phase has %d", number,
+                              (int)part->epochs, p, (int)mix->parts[p].epochs);
+        }
+    }
+    return AMUN_OK;
+}
+
 static amun_status check_part(amun_context *ctx, const amun__mix *mix, size_t number)
 {
     const amun__part *part = &mix->parts[number];
@@ -153,6 +204,7 @@ static amun_status check_part(amun_context *ctx, const amun__mix *mix, size_t nu
     if (part->indices != NULL) {
         AMUN__CHECK(amun__indices_check(ctx, part->indices, part->count, count, true, what));
     }
+    AMUN__CHECK(check_turns(mix, part, number));
     if (!isfinite(part->weight)) {
         return amun__fail(AMUN_ERROR_NUMERIC, "part %zu: weight is %g", number, part->weight);
     }

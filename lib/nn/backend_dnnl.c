@@ -260,7 +260,7 @@ static amun_status plan_backward(amun__plan *plan, const float *diff_dst, float 
                                  float *diff_params)
 {
     amun__dnnl_plan *m = plan->impl;
-    if (plan->mode == AMUN__MODE_TRAIN) {
+    if (amun__mode_trains(plan->mode)) {
         AMUN__CHECK(bind_grads(m, diff_params));
     }
     memcpy(amun__code_pointer(&m->code, m->diff_logits), diff_dst,

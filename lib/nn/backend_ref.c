@@ -32,7 +32,7 @@ static amun_status backward_allowed(const amun__plan *plan, const float *diff_pa
     if (plan->mode == AMUN__MODE_INFER) {
         return amun__fail(AMUN_ERROR_STATE, "a plan for inference has no backward pass");
     }
-    if (diff_params != NULL && plan->mode != AMUN__MODE_TRAIN) {
+    if (diff_params != NULL && !amun__mode_trains(plan->mode)) {
         return amun__fail(AMUN_ERROR_STATE, "a plan for attacks has no weight gradients");
     }
     return AMUN_OK;

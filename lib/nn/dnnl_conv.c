@@ -132,7 +132,7 @@ amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
     const amun__node *node = &m->plan->graph->nodes[step->node];
     amun__dnnl_saved *keep = &m->saved[s];
     amun_status status;
-    bool training = m->plan->mode == AMUN__MODE_TRAIN;
+    bool training = amun__mode_trains(m->plan->mode);
     bool fuse_relu = !training && step->relu && (step->sum < 0 || step->sum_in_place);
     int32_t raw_md, src_md, dst_md, weights_md, bias_md;
     amun__ref raw, weights, bias, packed, dst;
@@ -269,7 +269,7 @@ amun_status amun__dnnl_conv_backward(amun__dnnl_plan *m, int32_t s)
     shim_op op = {.engine = m->engine, .attr = m->attr, .hint = m->saved[s].forward};
     amun__dnnl_set_geometry(&op, &m->plan->graph->nodes[step->node]);
     AMUN__CHECK(amun__dnnl_weighted_backward_head(m, step));
-    if (m->plan->mode == AMUN__MODE_TRAIN) {
+    if (amun__mode_trains(m->plan->mode)) {
         m->only_params = 1;
         AMUN__CHECK(conv_backward_weights(m, s, op));
         m->only_params = 0;

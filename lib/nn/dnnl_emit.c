@@ -228,7 +228,7 @@ amun_status amun__dnnl_contribute(amun__dnnl_plan *m, int32_t node, amun__ref di
 {
     amun__dnnl_value *v = &m->values[node];
     uint8_t before = m->only_input;
-    if (m->plan->mode == AMUN__MODE_TRAIN && !v->trainable) {
+    if (amun__mode_trains(m->plan->mode) && !v->trainable) {
         m->only_input = 1;
     }
     amun_status status = AMUN_OK;
@@ -256,7 +256,7 @@ fail:
 /* Whether the gradient of `node` is of no use but for the caller's diff_src. */
 uint8_t amun__dnnl_only_for_input(const amun__dnnl_plan *m, int32_t node)
 {
-    return m->plan->mode == AMUN__MODE_TRAIN && !m->values[node].trainable;
+    return amun__mode_trains(m->plan->mode) && !m->values[node].trainable;
 }
 void amun__dnnl_set_geometry(shim_op *op, const amun__node *node)
 {

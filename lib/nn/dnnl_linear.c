@@ -29,7 +29,7 @@ amun_status amun__dnnl_linear_forward(amun__dnnl_plan *m, int32_t s)
     AMUN__CHECK(linear_descriptors(m, &mds, node));
     AMUN__CHECK(amun__dnnl_as_plain(m, &keep->src, &plain_md, step->inputs[0]));
     AMUN__CHECK(amun__dnnl_plain_weights(m, step, &keep->weights, &bias));
-    bool training = m->plan->mode == AMUN__MODE_TRAIN;
+    bool training = amun__mode_trains(m->plan->mode);
     shim_op op = {.engine = m->engine,
                   .attr = m->attr,
                   .prop = training ? dnnl_forward_training : dnnl_forward_inference,
@@ -134,7 +134,7 @@ amun_status amun__dnnl_linear_backward(amun__dnnl_plan *m, int32_t s)
     shim_op op = {.engine = m->engine, .attr = m->attr, .hint = m->saved[s].forward};
     AMUN__CHECK(linear_descriptors(m, &mds, &m->plan->graph->nodes[step->node]));
     AMUN__CHECK(amun__dnnl_weighted_backward_head(m, step));
-    if (m->plan->mode == AMUN__MODE_TRAIN) {
+    if (amun__mode_trains(m->plan->mode)) {
         m->only_params = 1;
         AMUN__CHECK(linear_backward_weights(m, s, &mds, op));
         m->only_params = 0;

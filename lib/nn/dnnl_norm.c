@@ -92,7 +92,7 @@ amun_status amun__dnnl_batchnorm_backward(amun__dnnl_plan *m, int32_t s)
     }
     amun__ref diff_scale = amun__code_param(graph, node->weight, AMUN__SPACE_GRADS);
     amun__ref diff_shift = amun__code_param(graph, node->bias, AMUN__SPACE_GRADS);
-    if (m->plan->mode != AMUN__MODE_TRAIN) { /* nobody reads them */
+    if (!amun__mode_trains(m->plan->mode)) { /* nobody reads them */
         AMUN__TRY(amun__dnnl_new_slot(m, &diff_scale, stats_md));
         AMUN__TRY(amun__dnnl_new_slot(m, &diff_shift, stats_md));
     }

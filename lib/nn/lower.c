@@ -76,7 +76,7 @@ static void fuse(lowering *low, amun__step *step)
 {
     int32_t next;
     bool weighted = step->kind == AMUN__NODE_CONV2D || step->kind == AMUN__NODE_LINEAR;
-    if (weighted && low->mode != AMUN__MODE_TRAIN) {
+    if (weighted && !amun__mode_trains(low->mode)) {
         fuse_weighted(low, step);
         return;
     }

@@ -282,8 +282,8 @@ amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, a
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "batch is %lld, must be in [1, 65536]",
                           (long long)batch);
     }
-    if (mode < AMUN__MODE_INFER || mode > AMUN__MODE_TRAIN) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "mode is %d, must be 1, 2 or 3", mode);
+    if (mode < AMUN__MODE_INFER || mode > AMUN__MODE_TUNE) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "mode is %d, must be in [1, 4]", mode);
     }
     amun__threads threads;
     amun__plan *plan = NULL;

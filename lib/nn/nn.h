@@ -10,9 +10,15 @@
 typedef enum amun__mode {
     AMUN__MODE_INFER = AMUN_MODE_INFER, /* batch norm folded; forward only */
     AMUN__MODE_ATTACK =
-        AMUN_MODE_ATTACK,              /* infer plus backward to the input; no weight gradients */
-    AMUN__MODE_TRAIN = AMUN_MODE_TRAIN /* batch statistics, all gradients */
+        AMUN_MODE_ATTACK,               /* infer plus backward to the input; no weight gradients */
+    AMUN__MODE_TRAIN = AMUN_MODE_TRAIN, /* batch statistics, all gradients */
+    AMUN__MODE_TUNE = AMUN_MODE_TUNE    /* running statistics, all gradients */
 } amun__mode;
+/* Whether plans of this mode have gradients of the parameters (and so fold nothing). */
+static inline bool amun__mode_trains(amun__mode mode)
+{
+    return mode == AMUN__MODE_TRAIN || mode == AMUN__MODE_TUNE;
+}
 
 /* A graph compiled for one batch size and one mode. Holds scratch and packed weights, never truth.
  * One thread at a time. */
@@ -22,11 +28,12 @@ typedef struct amun__plan amun__plan;
  */
 amun_status amun__plan_forward(amun__plan *plan, const float *src, float *dst);
 /* After forward: from d loss / d logits [batch][classes] to d loss / d input (nullable, dense) and
- * d loss / d trainable parameters (nullable; train mode only; dense, overwritten, layout of the
- * model's values). */
+ * d loss / d trainable parameters (nullable; train and tune modes only; dense, overwritten, layout
+ * of the model's values). */
 amun_status amun__plan_backward(amun__plan *plan, const float *diff_dst, float *diff_src,
                                 float *diff_params);
 int64_t amun__plan_batch(const amun__plan *plan);
+amun__mode amun__plan_mode(const amun__plan *plan);
 
 /* ---- model internals (model.c) -------------------------------------------------------------- */
 
@@ -55,13 +62,14 @@ typedef struct amun__model_values {
 void amun__model_values_get(const amun_model *model, amun__model_values *out);
 /* Must be called after values were written, so that plans repack. */
 void amun__model_touch(amun_model *model);
-/* After a forward in train mode: running statistics and num_batches_tracked. */
+/* After a forward in train mode (in tune mode they stand still): running statistics and
+ * num_batches_tracked. */
 amun_status amun__model_update_statistics(amun_model *model, amun__plan *plan);
 amun_context *amun__model_context(const amun_model *model);
 amun_status amun__model_input(const amun_model *model, int64_t *channels, int64_t *height,
                               int64_t *width, int64_t *classes);
-/* Mean and standard deviation per channel of the normalise node that alone reads the input; false if
- * there is none. Borrowed from the model. */
+/* Mean and standard deviation per channel of the normalise node that alone reads the input; false
+ * if there is none. Borrowed from the model. */
 bool amun__model_normalise(const amun_model *model, const double **mean, const double **std);
 /* Logits of n dense images through one leased infer plan of `batch`; the tail is padded. The
  * caller holds begin_read (or begin_write). */

@@ -52,12 +52,17 @@ amun_status amun__plan_backward(amun__plan *plan, const float *diff_dst, float *
                                 float *diff_params)
 {
     if (plan->mode == AMUN__MODE_INFER || !plan->has_forward ||
-        (diff_params != NULL && plan->mode != AMUN__MODE_TRAIN)) {
+        (diff_params != NULL && !amun__mode_trains(plan->mode))) {
         return amun__fail(AMUN_ERROR_INTERNAL,
                           "backward asked of a plan that cannot do it (mode %d)", (int)plan->mode);
     }
     plan->has_forward = 0; /* buffers are shared: one backward per forward */
     return plan->backend->backward(plan, diff_dst, diff_src, diff_params);
+}
+
+amun__mode amun__plan_mode(const amun__plan *plan)
+{
+    return plan->mode;
 }
 
 int64_t amun__plan_batch(const amun__plan *plan)

@@ -14,7 +14,8 @@ typedef struct ref_impl {
 typedef struct ref_step {
     const amun__node *node, *src;
     int64_t batch;
-    bool train;
+    bool train;            /* gradients of the parameters are wanted */
+    bool batch_statistics; /* batch norm: of the batch, not the running ones */
     const real *x;
     real *y;
     const real *dy;
@@ -196,12 +197,12 @@ static void R(linear_backward)(const ref_step *s)
 
 /* ---- batch norm (Ioffe and Szegedy 2015, algorithm 1) --------------------------------------- */
 
-/* mean and var: of the batch (biased) in train mode, else the running ones. */
+/* mean and var: of the batch (biased), or the running ones. */
 static void R(batchnorm_statistics)(const ref_step *s, int64_t c)
 {
     const amun__node *n = s->node;
     int64_t area = n->height * n->width;
-    if (!s->train) {
+    if (!s->batch_statistics) {
         s->mean[c] = (double)R(param)(s, n->running_mean)[c];
         s->var[c] = (double)R(param)(s, n->running_var)[c];
         return;
@@ -263,7 +264,9 @@ static void R(batchnorm_backward)(const ref_step *s)
             R(diff_param)(s, n->weight)[c] += (real)dot;
             R(diff_param)(s, n->bias)[c] += (real)sum;
         }
-        /* running statistics are constants: then sum and dot stay 0 and the last terms vanish */
+        if (!s->batch_statistics) { /* constants: the last terms vanish */
+            sum = dot = 0.0;
+        }
         for (int64_t b = 0; b < s->batch; b++) {
             for (int64_t i = 0; i < area; i++) {
                 int64_t at = (b * n->channels + c) * area + i;
@@ -405,7 +408,8 @@ static ref_step R(step_for)(const amun__plan *plan, int32_t index, int32_t input
         .node = node,
         .src = &plan->graph->nodes[from],
         .batch = plan->batch,
-        .train = plan->mode == AMUN__MODE_TRAIN,
+        .train = amun__mode_trains(plan->mode),
+        .batch_statistics = plan->mode == AMUN__MODE_TRAIN,
         .x = impl->out[from],
         .y = impl->out[index],
         .dy = impl->diff[index],

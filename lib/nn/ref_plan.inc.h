@@ -50,7 +50,7 @@ static amun_status R(create)(amun__plan *plan)
     AMUN__CHECK(ref_calloc(plan, &impl->mean, nodes, sizeof *impl->mean));
     AMUN__CHECK(ref_calloc(plan, &impl->var, nodes, sizeof *impl->var));
     AMUN__CHECK(ref_calloc(plan, &impl->values, plan->graph->total, sizeof(real)));
-    if (plan->mode == AMUN__MODE_TRAIN) {
+    if (amun__mode_trains(plan->mode)) {
         AMUN__CHECK(ref_calloc(plan, &impl->diff_values, plan->graph->trainable, sizeof(real)));
     }
     for (int32_t i = 0; i < plan->graph->node_count; i++) {
@@ -90,7 +90,7 @@ static amun_status R(backward)(amun__plan *plan, const float *diff_dst, float *d
         memset(impl->diff[i], 0,
                (size_t)(plan->batch * node_size(&graph->nodes[i])) * sizeof(real));
     }
-    if (plan->mode == AMUN__MODE_TRAIN) {
+    if (amun__mode_trains(plan->mode)) {
         memset(impl->diff_values, 0, graph->trainable * sizeof(real));
     }
     for (int64_t i = 0; i < plan->batch * node_size(&graph->nodes[last]); i++) {

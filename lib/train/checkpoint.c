@@ -78,8 +78,12 @@ static amun_status set_penalty(json_t *object, size_t trainable, const amun__rec
                  (unsigned long long)amun__hash64(recipe->mask, trainable, 0));
     }
     AMUN__CHECK(set_text(object, "amun.mask", text));
-    snprintf(text, sizeof text, "%.17g", recipe->l1);
+    snprintf(text, sizeof text, "%.17g%s", recipe->l1, recipe->l1_falls != 0 ? ", falling" : "");
     AMUN__CHECK(set_text(object, "amun.l1", text));
+    snprintf(text, sizeof text, "%.17g", recipe->max_norm);
+    AMUN__CHECK(set_text(object, "amun.max_norm", text));
+    AMUN__CHECK(
+        set_text(object, "amun.statistics", recipe->frozen_statistics != 0 ? "frozen" : "moving"));
     const char *objective = recipe->objective != NULL ? recipe->objective->identity : NULL;
     return objective != NULL ? set_text(object, objective_key, objective) : AMUN_OK;
 }

@@ -39,7 +39,8 @@ static uint64_t hash_part(uint64_t hash, const amun__part *part, int64_t classes
     amun__dataset_info_get(part->dataset, &info);
     size_t count = part->indices != NULL ? part->count : info.count;
     const int64_t head[] = {info.channels,  info.height,           info.width,
-                            (int64_t)count, (int64_t)part->target, part->augment};
+                            (int64_t)count, (int64_t)part->target, part->augment,
+                            part->phase,    part->epochs,          part->repeat};
     hash = mix_in(hash, head, sizeof head);
     hash = mix_in(hash, &part->weight, sizeof part->weight);
     hash = hash_entries(hash, part, count);

@@ -16,11 +16,15 @@ typedef struct run {
     amun__checkpoint checkpoint;
     amun__spare spare;
     amun__train_clip clip;
-    size_t total, batch, classes, steps; /* steps per epoch */
-    amun__run_state state;               /* between epochs */
-    double loss_sum;                     /* of this epoch so far */
-    int64_t right, seen;                 /* the same; samples once per member */
-    int64_t samples;                     /* of this call */
+    size_t batch, classes;
+    size_t steps;          /* of this epoch */
+    int64_t steps_before;  /* of all epochs before this one */
+    uint64_t steps_in_all; /* of the run */
+    amun__run_state state; /* between epochs */
+    double loss_sum;       /* of this epoch so far */
+    int64_t right, seen;   /* the same; samples once per member */
+    int64_t samples;       /* of this call */
+    bool stop;             /* the objective has had enough */
 } run;
 
 /* ---- before the first step ------------------------------------------------------------------ */
@@ -39,6 +43,19 @@ static amun_status check_recipe(run *r)
     return AMUN_OK;
 }
 
+/* Unless there is one of this size, or no batch of it. */
+static amun_status lease_plan(const run *r, amun__member *m, size_t batch)
+{
+    int at = 0;
+    for (; at < AMUN__STEP_SIZES && m->plans[at] != NULL; at++) {
+        if (amun__plan_batch(m->plans[at]) == (int64_t)batch) {
+            return AMUN_OK;
+        }
+    }
+    amun__mode mode = r->recipe->frozen_statistics != 0 ? AMUN__MODE_TUNE : AMUN__MODE_TRAIN;
+    return batch == 0 ? AMUN_OK : amun__model_lease(m->model, (int64_t)batch, mode, &m->plans[at]);
+}
+
 static amun_status prepare_member(const run *r, amun__member *m, size_t rows)
 {
     AMUN__CHECK(amun__alloc(r->ctx, &m->logits, rows, sizeof *m->logits));
@@ -47,19 +64,40 @@ static amun_status prepare_member(const run *r, amun__member *m, size_t rows)
     if (r->options->momentum > 0.0) {
         AMUN__CHECK(amun__calloc(r->ctx, &m->velocity, m->values.trainable, sizeof *m->velocity));
     }
-    AMUN__CHECK(amun__model_lease(m->model, (int64_t)r->batch, AMUN__MODE_TRAIN, &m->plan));
-    size_t rest = r->total % r->batch;
-    return rest == 0 ? AMUN_OK
-                     : amun__model_lease(m->model, (int64_t)rest, AMUN__MODE_TRAIN, &m->tail);
+    AMUN__CHECK(lease_plan(r, m, r->batch));
+    for (int32_t phase = 0; phase < AMUN__MIX_MAX_PARTS; phase++) {
+        size_t count = amun__mix_phase_count(&r->mix, phase, 0);
+        AMUN__CHECK(lease_plan(r, m, count % r->batch));
+    }
+    return AMUN_OK;
+}
+
+/* Steps of the whole run. Epochs beyond the last change of the mix are all alike. */
+static uint64_t count_steps(const run *r)
+{
+    int64_t epochs = r->options->epochs, varied = 0;
+    for (size_t p = 0; p < r->mix.part_count; p++) {
+        varied = r->mix.parts[p].epochs > varied ? r->mix.parts[p].epochs : varied;
+    }
+    varied = varied < epochs ? varied : epochs;
+    uint64_t steps = 0;
+    for (int64_t epoch = 0; epoch < varied; epoch++) {
+        steps += amun__mix_batches(&r->mix, r->batch, epoch);
+    }
+    return steps + (uint64_t)(epochs - varied) * amun__mix_batches(&r->mix, r->batch, varied);
 }
 
 /* All memory and plans that the steps need: the steady state allocates nothing. */
 static amun_status prepare(run *r)
 {
-    r->total = amun__mix_count(&r->mix);
-    r->batch = (size_t)r->options->batch < r->total ? (size_t)r->options->batch : r->total;
+    size_t largest = 0; /* no part enters after epoch 0 */
+    for (int32_t phase = 0; phase < AMUN__MIX_MAX_PARTS; phase++) {
+        size_t count = amun__mix_phase_count(&r->mix, phase, 0);
+        largest = count > largest ? count : largest;
+    }
+    r->batch = (size_t)r->options->batch < largest ? (size_t)r->options->batch : largest;
     r->classes = (size_t)r->mix.classes;
-    r->steps = (r->total - 1) / r->batch + 1;
+    r->steps_in_all = count_steps(r);
     size_t rows = 0;
     if (!amun__mul_size(&rows, r->batch, r->classes)) {
         return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "a batch of %zu with %zu classes is too large",
@@ -78,11 +116,8 @@ static void release(run *r)
     amun__free(r->ctx, r->spare.values);
     for (size_t i = 0; i < r->count; i++) {
         amun__member *m = &r->members[i];
-        if (m->plan != NULL) {
-            amun__model_release(m->model, m->plan);
-        }
-        if (m->tail != NULL) {
-            amun__model_release(m->model, m->tail);
+        for (int p = 0; p < AMUN__STEP_SIZES && m->plans[p] != NULL; p++) {
+            amun__model_release(m->model, m->plans[p]);
         }
         amun__free(r->ctx, m->velocity);
         amun__free(r->ctx, m->diff);
@@ -125,13 +160,29 @@ static amun_status resume(run *r)
 
 static amun_status fill_gradients(run *r, amun__step *step)
 {
-    if (r->recipe->objective != NULL) {
+    if (r->recipe->objective != NULL && r->recipe->objective->gradients != NULL) {
         return r->recipe->objective->gradients(r->recipe->objective->self, step);
     }
     for (size_t i = 0; i < step->count && isfinite(step->loss); i++) {
         AMUN__CHECK(amun__step_cross_entropy(step, i));
     }
     return AMUN_OK;
+}
+
+/* As PyTorch's clip_grad_norm_. */
+static void limit_norm(amun__member *m, double limit)
+{
+    double squares = 0.0; /* one thread: the sum must not depend on how many there are */
+    for (size_t i = 0; i < m->values.trainable; i++) {
+        squares += (double)m->diff[i] * (double)m->diff[i];
+    }
+    double norm = sqrt(squares);
+    if (norm > limit) {
+        const float factor = (float)(limit / norm);
+        for (size_t i = 0; i < m->values.trainable; i++) {
+            m->diff[i] *= factor;
+        }
+    }
 }
 
 static amun_status take_step(run *r, const amun__batch *batch, size_t at)
@@ -143,7 +194,7 @@ static amun_status take_step(run *r, const amun__batch *batch, size_t at)
         .batch = batch,
         .classes = r->classes,
         .spare = &r->spare,
-        .index = r->state.epoch * (int64_t)r->steps + (int64_t)at,
+        .index = r->steps_before + (int64_t)at,
         .epoch = r->state.epoch,
     };
     AMUN__CHECK(amun__train_clip_before(&r->clip, step.index));
@@ -153,12 +204,16 @@ static amun_status take_step(run *r, const amun__batch *batch, size_t at)
                           r->recipe->name, step.loss, (long long)r->state.epoch + 1,
                           (int)r->options->epochs, at + 1, r->steps);
     }
+    for (size_t i = 0; i < r->count && r->recipe->max_norm > 0.0; i++) {
+        limit_norm(&r->members[i], r->recipe->max_norm);
+    }
     AMUN__CHECK(amun__train_clip_after(&r->clip, r->members));
+    const double done = (double)r->state.epoch / (double)r->options->epochs;
     const amun__sgd sgd = {
         .lr = amun__schedule_lr(r->options, r->state.epoch, (int64_t)at, (int64_t)r->steps),
         .momentum = r->options->momentum,
         .weight_decay = r->options->weight_decay,
-        .l1 = r->recipe->l1,
+        .l1 = r->recipe->l1_falls != 0 ? r->recipe->l1 * (1.0 - done) : r->recipe->l1,
         .nesterov = r->options->nesterov,
         .first = step.index == 0,
         .mask = r->recipe->mask,
@@ -193,31 +248,52 @@ static amun_status check_values(const run *r)
     return AMUN_OK;
 }
 
+/* Asks the objective whether it has had enough. */
+static amun_status end_epoch(run *r)
+{
+    const amun__objective *objective = r->recipe->objective;
+    return objective != NULL && objective->epoch_end != NULL
+               ? objective->epoch_end(objective->self, r->state.epoch, &r->stop)
+               : AMUN_OK;
+}
+
+/* How many steps lie behind a run that goes on, and whether it is over. */
+static amun_status catch_up(run *r)
+{
+    for (int64_t epoch = 0; epoch < r->state.epoch; epoch++) {
+        r->steps_before += (int64_t)amun__mix_batches(&r->mix, r->batch, epoch);
+    }
+    return r->state.epoch > 0 ? end_epoch(r) : AMUN_OK;
+}
+
 static amun_status run_epoch(run *r)
 {
     r->loss_sum = 0.0;
     r->right = 0;
     r->seen = 0;
-    uint64_t total = (uint64_t)r->options->epochs * r->steps;
+    r->steps = amun__mix_batches(&r->mix, r->batch, r->state.epoch);
     AMUN__CHECK(amun__loader_begin(r->loader, (uint32_t)r->state.epoch));
     for (size_t step = 0; step < r->steps; step++) {
         const amun__batch *batch = NULL;
         AMUN__CHECK(amun__loader_next(r->loader, &batch));
-        if (batch == NULL || (batch->count != r->batch && r->members[0].tail == NULL)) {
+        const amun__step probe = {.members = r->members, .batch = batch};
+        if (batch == NULL || amun__step_plan(&probe, 0) == NULL) {
             return amun__fail(AMUN_ERROR_INTERNAL, "batch %zu of %zu is missing or short", step + 1,
                               r->steps);
         }
         AMUN__CHECK(take_step(r, batch, step));
         AMUN__CHECK(amun__progress_tick(
-            r->progress, r->recipe->name, (uint64_t)r->state.epoch * r->steps + step + 1, total,
+            r->progress, r->recipe->name, (uint64_t)r->steps_before + step + 1, r->steps_in_all,
             r->loss_sum / (double)r->seen, 100.0 * (double)r->right / (double)r->seen));
     }
     AMUN__CHECK(check_values(r));
     r->state.epoch++;
+    r->steps_before += (int64_t)r->steps;
     r->state.loss = r->loss_sum / (double)r->seen;
     r->state.accuracy = 100.0 * (double)r->right / (double)r->seen;
-    bool due =
-        r->state.epoch % r->options->checkpoint_every == 0 || r->state.epoch == r->options->epochs;
+    AMUN__CHECK(end_epoch(r));
+    bool due = r->state.epoch % r->options->checkpoint_every == 0 ||
+               r->state.epoch == r->options->epochs || r->stop;
     return r->options->checkpoint != NULL && due ? save(r) : AMUN_OK;
 }
 
@@ -228,7 +304,8 @@ static amun_status run_all(run *r)
     AMUN__CHECK(check_recipe(r));
     AMUN__CHECK(prepare(r));
     AMUN__CHECK(resume(r));
-    while (r->state.epoch < r->options->epochs) {
+    AMUN__CHECK(catch_up(r));
+    while (r->state.epoch < r->options->epochs && !r->stop) {
         AMUN__CHECK(run_epoch(r));
     }
     return AMUN_OK;

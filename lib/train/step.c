@@ -3,8 +3,13 @@
 
 amun__plan *amun__step_plan(const amun__step *step, size_t member)
 {
-    const amun__member *m = &step->members[member];
-    return (int64_t)step->batch->count == amun__plan_batch(m->plan) ? m->plan : m->tail;
+    amun__plan *const *plans = step->members[member].plans;
+    for (int i = 0; i < AMUN__STEP_SIZES && plans[i] != NULL; i++) {
+        if (amun__plan_batch(plans[i]) == (int64_t)step->batch->count) {
+            return plans[i];
+        }
+    }
+    return NULL;
 }
 
 amun_status amun__step_forward(amun__step *step, size_t member, const float *images)
@@ -46,8 +51,8 @@ amun_status amun__step_backward(amun__step *step, size_t member, const float *se
     } else {
         AMUN__CHECK(amun__plan_backward(plan, seed, diff_src, m->diff));
     }
-    return (flags & AMUN__PASS_STATISTICS) != 0 ? amun__model_update_statistics(m->model, plan)
-                                                : AMUN_OK;
+    bool moves = (flags & AMUN__PASS_STATISTICS) != 0 && amun__plan_mode(plan) == AMUN__MODE_TRAIN;
+    return moves ? amun__model_update_statistics(m->model, plan) : AMUN_OK;
 }
 
 amun_status amun__step_cross_entropy_at(amun__step *step, size_t member, const float *images,

@@ -10,14 +10,17 @@
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
+/* Sizes of batches in one run: the full one, and a short one at the end of each phase. */
+enum { AMUN__STEP_SIZES = 1 + AMUN__MIX_MAX_PARTS };
+
 /* One model of a run, and what the run keeps for it. */
 typedef struct amun__member {
     amun_model *model;
     amun__model_values values;
-    amun__plan *plan, *tail; /* tail: of the short last batch, NULL if there is none */
-    float *velocity;         /* NULL without momentum */
-    float *diff;             /* [trainable] */
-    float *logits, *seed;    /* [batch][classes] */
+    amun__plan *plans[AMUN__STEP_SIZES]; /* one for each size of batch; the rest NULL */
+    float *velocity;                     /* NULL without momentum */
+    float *diff;                         /* [trainable] */
+    float *logits, *seed;                /* [batch][classes] */
 } amun__member;
 
 /* Memory that grows when a pass first needs it; the run frees it. */
@@ -39,7 +42,7 @@ typedef struct amun__step {
     int64_t right;        /* the same */
 } amun__step;
 
-/* The member's plan for this batch. */
+/* The member's plan for this batch; NULL: the run foresaw no batch of its size. */
 amun__plan *amun__step_plan(const amun__step *step, size_t member);
 /* diff of one member: of the mean cross-entropy of the batch, in train mode; its running statistics
  * move; adds to loss and right. */
@@ -68,8 +71,11 @@ void amun__step_count_right(amun__step *step, const float *logits);
 typedef struct amun__objective {
     const char *identity; /* for checkpoints: options, a JSON object. NULL: nothing to tell */
     void *self;
-    /* Fills the diff of every member; weight decay and l1 come later. */
+    /* Fills the diff of every member; weight decay and l1 come later. NULL: cross-entropy. */
     amun_status (*gradients)(void *self, amun__step *step);
+    /* After `done` epochs, and again with the same number when a run goes on from a checkpoint (so
+     * it must not matter twice). *stop: the run ends here. Nullable. */
+    amun_status (*epoch_end)(void *self, int64_t done, bool *stop);
 } amun__objective;
 
 /* An array that a run goes on from, besides weights and velocities. */
@@ -85,8 +91,12 @@ typedef struct amun__run_extra {
 typedef struct amun__recipe {
     const char *name; /* phase in progress reports, name in checkpoints */
     amun__mix mix;    /* augmentation and label smoothing come from options, the rest is kept */
-    amun_train_options options;       /* complete (read by amun__train_options_read) */
-    double l1;                        /* l1 * sign(w) added to every gradient */
+    amun_train_options options; /* complete (read by amun__train_options_read) */
+    double l1;                  /* l1 * sign(w) added to every gradient; it falls by
+                                 * l1 / epochs from epoch to epoch if l1_falls is set */
+    int32_t l1_falls;
+    int32_t frozen_statistics; /* batch norm as in evaluation; running statistics stand still */
+    double max_norm; /* > 0: a longer gradient (l2, before decay and l1) is scaled down to this */
     const uint8_t *mask;              /* one byte per trainable scalar, 0 = frozen; NULL: none */
     const amun__objective *objective; /* NULL: cross-entropy */
     const amun__run_extra *extras;    /* state of the objective */

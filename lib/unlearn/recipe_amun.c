@@ -35,9 +35,10 @@ static size_t add_remain(const amun__unlearn_request *request, amun__recipe *rec
 }
 
 /* D_R + D_F + D_A, or D_F + D_A. */
-static amun_status build_amun(const amun__unlearn_request *request, amun__recipe *recipe,
-                              amun__unlearn_counts *counts)
+static amun_status build_amun(amun__unlearn_request *request, amun__progress_state *progress,
+                              amun__recipe *recipe, amun__unlearn_counts *counts)
 {
+    (void)progress;
     counts->remain = add_remain(request, recipe);
     counts->forget = add_forget(request, recipe);
     counts->adversarial = amun__unlearn_add_adversarial(recipe, request->set);
@@ -45,9 +46,10 @@ static amun_status build_amun(const amun__unlearn_request *request, amun__recipe
 }
 
 /* D_R + D_A, or D_A alone: for forget sets of about half of the data. */
-static amun_status build_advonly(const amun__unlearn_request *request, amun__recipe *recipe,
-                                 amun__unlearn_counts *counts)
+static amun_status build_advonly(amun__unlearn_request *request, amun__progress_state *progress,
+                                 amun__recipe *recipe, amun__unlearn_counts *counts)
 {
+    (void)progress;
     counts->remain = add_remain(request, recipe);
     counts->adversarial = amun__unlearn_add_adversarial(recipe, request->set);
     return AMUN_OK;

@@ -3,7 +3,26 @@
 
 /* ---- options ------------------------------------------------------------------------------- */
 
-static const char *const method_names[] = {"retrain", "amun", "amun_advonly"};
+static const char *const method_names[] = {"retrain",
+                                           "amun",
+                                           "amun_advonly",
+                                           "finetune",
+                                           "random_label",
+                                           "gradient_ascent",
+                                           "neggrad_plus",
+                                           "boundary_shrink",
+                                           "boundary_expand",
+                                           "l1_sparse",
+                                           "salun",
+                                           "scrub",
+                                           "ssd",
+                                           "svd",
+                                           "bad_teacher",
+                                           "unsir",
+                                           "euk",
+                                           "cfk",
+                                           "delete",
+                                           "trw"};
 
 static const amun_unlearn_options default_options = {
     .struct_size = sizeof(amun_unlearn_options),
@@ -11,20 +30,30 @@ static const amun_unlearn_options default_options = {
     .remain = 1,
     .train = NULL,
     .seed = 0,
+    .mask_ratio = 0.0,
+    .rival = NULL,
+    .trw = NULL,
 };
 static const amun__field option_fields[] = {
-    AMUN__FIELD_ENUM(amun_unlearn_options, method, AMUN_UNLEARN_RETRAIN, AMUN_UNLEARN_AMUN_ADVONLY,
+    AMUN__FIELD_ENUM(amun_unlearn_options, method, AMUN_UNLEARN_RETRAIN, AMUN_UNLEARN_TRW,
                      method_names),
     AMUN__FIELD(amun_unlearn_options, remain, AMUN__FIELD_I32, 0, 1),
     AMUN__FIELD(amun_unlearn_options, train, AMUN__FIELD_POINTER, 0, 0),
     AMUN__FIELD(amun_unlearn_options, seed, AMUN__FIELD_U64, 0, INFINITY),
+    AMUN__FIELD(amun_unlearn_options, mask_ratio, AMUN__FIELD_F64, 0, 1),
+    AMUN__FIELD(amun_unlearn_options, rival, AMUN__FIELD_POINTER, 0, 0),
+    AMUN__FIELD(amun_unlearn_options, trw, AMUN__FIELD_POINTER, 0, 0),
 };
+/* Before there was `mask_ratio`. */
+static const size_t released_sizes[] = {32};
 static const amun__options_table option_table = {
     .name = "amun_unlearn_options",
     .size = sizeof(amun_unlearn_options),
     .defaults = &default_options,
     .fields = option_fields,
     .field_count = sizeof option_fields / sizeof option_fields[0],
+    .released_sizes = released_sizes,
+    .released_count = sizeof released_sizes / sizeof released_sizes[0],
 };
 
 amun_status amun_unlearn_options_init(amun_unlearn_options *opts, size_t size)
@@ -52,7 +81,7 @@ amun_status amun_unlearn_train_options_init(amun_train_options *opts, size_t siz
     const amun__unlearn_method *found = amun__unlearn_method_find(method);
     if (found == NULL) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "method: %d is outside [%d, %d]",
-                          (int)method, (int)AMUN_UNLEARN_RETRAIN, (int)AMUN_UNLEARN_AMUN_ADVONLY);
+                          (int)method, (int)AMUN_UNLEARN_RETRAIN, (int)AMUN_UNLEARN_TRW);
     }
     amun_train_options defaults;
     amun__options_table table = train_table(found, &defaults);
@@ -75,6 +104,9 @@ static amun_status check_train(const amun__unlearn_request *q)
 static amun_status find_remain(amun__unlearn_request *q, const amun__unlearn_method *method)
 {
     size_t count = amun_dataset_count(q->train);
+    if (method->ignores_remain != 0) {
+        q->options.remain = 0;
+    }
     if (q->options.remain == 0) {
         if (method->needs_remain != 0) {
             return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
@@ -166,6 +198,40 @@ static amun_status check_set(amun__unlearn_request *q, const amun__unlearn_metho
 
 /* ---- the request --------------------------------------------------------------------------- */
 
+struct amun__unlearn_block {
+    amun__unlearn_block *next;
+    void *memory;
+};
+
+amun_status amun__unlearn_alloc(amun__unlearn_request *request, void *out, size_t count,
+                                size_t size)
+{
+    amun__unlearn_block *block = NULL;
+    AMUN__CHECK(amun__calloc(request->ctx, &block, 1, sizeof *block));
+    amun_status status = amun__calloc(request->ctx, &block->memory, count, size);
+    if (status != AMUN_OK) {
+        amun__free(request->ctx, block);
+        return status;
+    }
+    block->next = request->blocks;
+    request->blocks = block;
+    memcpy(out, &block->memory, sizeof block->memory);
+    return AMUN_OK;
+}
+
+static amun_status choose_mask(amun__unlearn_request *q, const amun__unlearn_method *method)
+{
+    q->mask_ratio = q->options.mask_ratio > 0.0 ? q->options.mask_ratio
+                    : method->mask_ratio > 0.0  ? method->mask_ratio
+                                                : 1.0;
+    if (q->mask_ratio < 1.0 && (method->run != NULL || method->fresh != 0)) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "%s takes no mask: mask_ratio is %g, expected 0 or 1", method->name,
+                          q->options.mask_ratio);
+    }
+    return AMUN_OK;
+}
+
 amun_status amun__unlearn_request_open(amun__unlearn_request *request, amun_model *model,
                                        const amun_dataset *train, const int64_t *forget,
                                        size_t count, const amun_advset *set,
@@ -184,9 +250,16 @@ amun_status amun__unlearn_request_open(amun__unlearn_request *request, amun_mode
     q->ctx = amun__model_context(model);
     AMUN__CHECK(amun__options_read(&option_table, &q->options, opts));
     const amun__unlearn_method *method = amun__unlearn_method_find(q->options.method);
+    if (method == NULL) {
+        return amun__fail(AMUN_ERROR_UNSUPPORTED, "%s is not there yet",
+                          method_names[q->options.method - 1]);
+    }
     amun_train_options defaults;
     amun__options_table table = train_table(method, &defaults);
     AMUN__CHECK(amun__options_read(&table, &q->train_options, q->options.train));
+    AMUN__CHECK(amun__options_read(&amun__rival_options_table, &q->rival, q->options.rival));
+    AMUN__CHECK(amun__options_read(&amun__trw_options_table, &q->trw, q->options.trw));
+    AMUN__CHECK(choose_mask(q, method));
     AMUN__CHECK(check_train(q));
     AMUN__CHECK(find_remain(q, method));
     return check_set(q, method);
@@ -197,6 +270,12 @@ void amun__unlearn_request_close(amun__unlearn_request *request)
     if (request->ctx != NULL) {
         amun__free(request->ctx, request->remain);
         amun__free(request->ctx, request->partnered);
+        while (request->blocks != NULL) {
+            amun__unlearn_block *block = request->blocks;
+            request->blocks = block->next;
+            amun__free(request->ctx, block->memory);
+            amun__free(request->ctx, block);
+        }
     }
     *request = (amun__unlearn_request){0};
 }

@@ -7,6 +7,23 @@ static const amun__unlearn_method *const methods[] = {
     &amun__method_retrain,
     &amun__method_amun,
     &amun__method_amun_advonly,
+    &amun__method_finetune,
+    &amun__method_random_label,
+    &amun__method_gradient_ascent,
+    &amun__method_neggrad_plus,
+    &amun__method_boundary_shrink,
+    NULL, /* boundary_expand */
+    &amun__method_l1_sparse,
+    &amun__method_salun,
+    NULL, /* scrub */
+    NULL, /* ssd */
+    NULL, /* svd */
+    NULL, /* bad_teacher */
+    NULL, /* unsir */
+    &amun__method_euk,
+    &amun__method_cfk,
+    NULL, /* delete */
+    NULL, /* trw */
 };
 
 const amun__unlearn_method *amun__unlearn_method_find(amun_unlearn_method method)
@@ -17,7 +34,7 @@ const amun__unlearn_method *amun__unlearn_method_find(amun_unlearn_method method
 
 /* ---- parts --------------------------------------------------------------------------------- */
 
-static size_t add_part(amun__recipe *recipe, const amun__part *part)
+size_t amun__unlearn_add(amun__recipe *recipe, const amun__part *part)
 {
     if (part->count > 0) {
         recipe->mix.parts[recipe->mix.part_count++] = *part;
@@ -28,98 +45,99 @@ static size_t add_part(amun__recipe *recipe, const amun__part *part)
 size_t amun__unlearn_add_clean(amun__recipe *recipe, const amun_dataset *data,
                                const int64_t *indices, size_t count)
 {
-    return add_part(recipe, &(amun__part){
-                                .dataset = data,
-                                .indices = indices,
-                                .count = count,
-                                .target = AMUN__TARGET_LABEL,
-                                .augment = 1,
-                                .weight = 1.0,
-                            });
+    return amun__unlearn_add(recipe, &(amun__part){
+                                         .dataset = data,
+                                         .indices = indices,
+                                         .count = count,
+                                         .target = AMUN__TARGET_LABEL,
+                                         .augment = 1,
+                                         .weight = 1.0,
+                                     });
 }
 
 size_t amun__unlearn_add_adversarial(amun__recipe *recipe, const amun_advset *set)
 {
-    return add_part(recipe, &(amun__part){
-                                .dataset = amun__advset_dataset(set),
-                                .indices = NULL, /* all that were found */
-                                .count = amun_advset_found(set),
-                                .target = AMUN__TARGET_LABEL,
-                                .augment = 0,
-                                .weight = 1.0,
-                            });
+    return amun__unlearn_add(recipe, &(amun__part){
+                                         .dataset = amun__advset_dataset(set),
+                                         .indices = NULL, /* all that were found */
+                                         .count = amun_advset_found(set),
+                                         .target = AMUN__TARGET_LABEL,
+                                         .augment = 0,
+                                         .weight = 1.0,
+                                     });
 }
 
-amun_status amun__unlearn_recipe(const amun__unlearn_method *method,
-                                 const amun__unlearn_request *request, amun__recipe *recipe,
+amun_status amun__unlearn_recipe(const amun__unlearn_method *method, amun__unlearn_request *request,
+                                 amun__progress_state *progress, amun__recipe *recipe,
                                  amun__unlearn_counts *counts)
 {
-    *counts = (amun__unlearn_counts){0};
+    *counts = (amun__unlearn_counts){
+        .failed = request->set != NULL ? request->forget_count - request->partnered_count : 0};
     *recipe = (amun__recipe){
         .name = method->name,
         .mix = {.classes = amun_model_classes(request->model), .shuffle = 1},
         .options = request->train_options,
     };
-    return method->build(request, recipe, counts);
+    if (request->mask_ratio < 1.0) {
+        AMUN__CHECK(amun__unlearn_mask(request, progress, &recipe->mask));
+    }
+    return method->build(request, progress, recipe, counts);
 }
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-/* The values that a new model of the same graph would start with. */
-static amun_status draw_fresh(amun__snapshot *fresh, const amun_model *model, uint64_t seed)
+/* Caller holds begin_write. `fresh` is empty unless the method starts anew. */
+static amun_status run_method(const amun__unlearn_method *method, amun__unlearn_request *request,
+                              const amun__snapshot *fresh, amun__progress_state *progress,
+                              amun__unlearn_counts *counts, amun_train_result *trained)
 {
-    amun_model *twin = NULL;
-    AMUN__CHECK(amun_model_clone(&twin, model));
-    amun_status status = amun_model_reset(twin, seed);
-    if (status == AMUN_OK) {
-        status = amun__snapshot_take(fresh, twin);
+    amun__recipe recipe;
+    if (method->run != NULL) {
+        return method->run(request, progress, counts, trained);
     }
-    amun_model_unref(twin);
-    return status;
+    AMUN__CHECK(amun__unlearn_recipe(method, request, progress, &recipe, counts));
+    if (fresh->values != NULL) {
+        amun__snapshot_restore(fresh, request->model);
+    }
+    return amun__recipe_run(request->model, &recipe, progress, trained);
 }
 
-/* Caller holds begin_write. `fresh` is empty unless the method starts anew. */
-static amun_status run_whole(amun_model *model, const amun__recipe *recipe,
+/* Puts the model back if the method fails. */
+static amun_status run_whole(const amun__unlearn_method *method, amun__unlearn_request *request,
                              const amun__snapshot *fresh, amun__progress_state *progress,
-                             amun_train_result *trained)
+                             amun__unlearn_counts *counts, amun_train_result *trained)
 {
     amun__snapshot before;
-    AMUN__CHECK(amun__snapshot_take(&before, model));
-    if (fresh->values != NULL) {
-        amun__snapshot_restore(fresh, model);
-    }
-    amun_status status = amun__recipe_run(model, recipe, progress, trained);
+    AMUN__CHECK(amun__snapshot_take(&before, request->model));
+    amun_status status = run_method(method, request, fresh, progress, counts, trained);
     if (status != AMUN_OK) {
-        amun__snapshot_restore(&before, model);
+        amun__snapshot_restore(&before, request->model);
     }
     amun__snapshot_drop(&before);
     return status;
 }
 
-static amun_status run_request(const amun__unlearn_request *request, amun__progress_state *progress,
+static amun_status run_request(amun__unlearn_request *request, amun__progress_state *progress,
                                amun_unlearn_result *done)
 {
     const amun__unlearn_method *method = amun__unlearn_method_find(request->options.method);
-    amun__recipe recipe;
-    amun__unlearn_counts counts;
-    AMUN__CHECK(amun__unlearn_recipe(method, request, &recipe, &counts));
+    amun__unlearn_counts counts = {0};
     amun__snapshot fresh = {0};
-    amun_train_result trained = {.struct_size = sizeof trained};
+    amun_train_result trained = {.struct_size = sizeof trained, .loss = NAN, .accuracy = NAN};
     amun_model *model = request->model;
     amun_status status = AMUN_OK;
     if (method->fresh != 0) {
-        AMUN__TRY(draw_fresh(&fresh, model, request->options.seed));
+        AMUN__TRY(amun__unlearn_draw_fresh(&fresh, model, request->options.seed));
     }
     AMUN__TRY(amun__model_begin_write(model));
-    status = run_whole(model, &recipe, &fresh, progress, &trained);
+    status = run_whole(method, request, &fresh, progress, &counts, &trained);
     amun__model_end_write(model);
     *done = (amun_unlearn_result){
         .struct_size = sizeof *done,
         .remain = (int64_t)counts.remain,
         .forget = (int64_t)counts.forget,
         .adversarial = (int64_t)counts.adversarial,
-        .failed =
-            request->set != NULL ? (int64_t)(request->forget_count - request->partnered_count) : 0,
+        .failed = (int64_t)counts.failed,
         .loss = trained.loss,
         .accuracy = trained.accuracy,
     };

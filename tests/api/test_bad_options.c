@@ -698,7 +698,7 @@ START_TEST(plain_arguments)
     amun_graph_unref(graph);
     ck_invalid(amun_model_estimate_memory(f.model, 0, 1, &bytes), "batch is 0");
     ck_invalid(amun_model_estimate_memory(f.model, 70000, 1, &bytes), "70000");
-    ck_invalid(amun_model_estimate_memory(f.model, 1, 4, &bytes), "mode is 4");
+    ck_invalid(amun_model_estimate_memory(f.model, 1, 5, &bytes), "mode is 5");
 }
 END_TEST
 

@@ -136,7 +136,7 @@ static amun_status read_batch(run *r)
         r->targets[i * r->classes + (size_t)labels[i]] = 1.0f;
     }
     free(labels);
-    r->batch = (amun__batch){r->rows, r->images, r->targets, NULL, r->labels};
+    r->batch = (amun__batch){r->rows, r->images, r->targets, NULL, r->labels, 0};
     return AMUN_OK;
 }
 
@@ -163,7 +163,7 @@ static amun_status prepare(run *r)
         amun__member *m = &r->members[i];
         m->model = r->models[i];
         amun__model_values_get(m->model, &m->values);
-        AMUN__CHECK(amun__model_lease(m->model, (int64_t)r->rows, AMUN__MODE_TRAIN, &m->plan));
+        AMUN__CHECK(amun__model_lease(m->model, (int64_t)r->rows, AMUN__MODE_TRAIN, &m->plans[0]));
         m->diff = must(calloc(m->values.trainable, sizeof(float)));
         m->logits = must(calloc(r->rows * r->classes, sizeof(float)));
         m->seed = must(calloc(r->rows * r->classes, sizeof(float)));
@@ -221,8 +221,8 @@ static void release(run *r)
 {
     for (size_t i = 0; i < r->count && i < MOST; i++) {
         amun__member *m = &r->members[i];
-        if (m->plan != NULL) {
-            amun__model_release(m->model, m->plan);
+        if (m->plans[0] != NULL) {
+            amun__model_release(m->model, m->plans[0]);
         }
         free(m->diff);
         free(m->logits);

@@ -183,9 +183,11 @@ NET_UNUSED static void net_execute(net_run *run, const net *n, const amun__backe
     if (mode == AMUN__MODE_INFER) {
         return;
     }
-    if (mode == AMUN__MODE_TRAIN) {
+    if (amun__mode_trains(mode)) {
         run->param_count = n->graph->trainable;
         run->diff_params = calloc(run->param_count + 1, sizeof(float));
+    }
+    if (mode == AMUN__MODE_TRAIN) {
         run->means = calloc(n->graph->total + 1, sizeof(float)); /* more than all channels */
         run->variances = calloc(n->graph->total + 1, sizeof(float));
         for (int32_t i = 0; i < n->graph->node_count; i++) {

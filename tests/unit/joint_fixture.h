@@ -70,12 +70,12 @@ JOINT void joint_open(joint_fixture *f, amun_context *ctx, amun_model *const *mo
         amun__member *m = &f->members[i];
         f->models[i] = m->model = models[i];
         amun__model_values_get(m->model, &m->values);
-        ck_ok(amun__model_lease(m->model, (int64_t)rows, AMUN__MODE_TRAIN, &m->plan));
+        ck_ok(amun__model_lease(m->model, (int64_t)rows, AMUN__MODE_TRAIN, &m->plans[0]));
         m->diff = calloc(m->values.trainable, sizeof(float));
         m->logits = calloc(rows * f->classes, sizeof(float));
         m->seed = calloc(rows * f->classes, sizeof(float));
     }
-    f->batch = (amun__batch){rows, f->images, f->targets, NULL, f->labels};
+    f->batch = (amun__batch){rows, f->images, f->targets, NULL, f->labels, 0};
     f->joint = (amun__joint){.ctx = ctx,
                              .models = f->models,
                              .count = count,
@@ -111,7 +111,7 @@ JOINT void joint_digits(joint_fixture *f, amun_context *ctx, size_t count, size_
 JOINT void joint_close(joint_fixture *f)
 {
     for (size_t i = 0; i < f->count; i++) {
-        amun__model_release(f->models[i], f->members[i].plan);
+        amun__model_release(f->models[i], f->members[i].plans[0]);
         free(f->members[i].diff);
         free(f->members[i].logits);
         free(f->members[i].seed);

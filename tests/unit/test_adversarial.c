@@ -37,12 +37,12 @@ static void setup(void)
         amun_train_options t = train_options(10, 4, 0.1);
         ck_ok(amun_train_run(NULL, m->model, f.b.data, NULL, 0, &t, NULL));
         amun__model_values_get(m->model, &m->values);
-        ck_ok(amun__model_lease(m->model, COUNT, AMUN__MODE_TRAIN, &m->plan));
+        ck_ok(amun__model_lease(m->model, COUNT, AMUN__MODE_TRAIN, &m->plans[0]));
         m->diff = calloc(m->values.trainable, sizeof(float));
         m->logits = calloc(COUNT * CLASSES, sizeof(float));
         m->seed = calloc(COUNT * CLASSES, sizeof(float));
     }
-    f.batch = (amun__batch){COUNT, f.b.images, f.targets, NULL, f.labels};
+    f.batch = (amun__batch){COUNT, f.b.images, f.targets, NULL, f.labels, 0};
     f.joint = (amun__joint){.ctx = ctx,
                             .models = f.models,
                             .count = MEMBERS,
@@ -65,7 +65,7 @@ static void setup(void)
 static void teardown(void)
 {
     for (size_t i = 0; i < MEMBERS; i++) {
-        amun__model_release(f.models[i], f.members[i].plan);
+        amun__model_release(f.models[i], f.members[i].plans[0]);
         free(f.members[i].diff);
         free(f.members[i].logits);
         free(f.members[i].seed);
@@ -187,8 +187,8 @@ static double train_loss(size_t member, const float *images, double beta)
     float logits[2][COUNT * CLASSES], seeds[2][COUNT * CLASSES];
     double scratch[2 * CLASSES];
     amun__model_touch(m->model);
-    ck_ok(amun__plan_forward(m->plan, images, logits[1]));
-    ck_ok(amun__plan_forward(m->plan, f.b.images, logits[0]));
+    ck_ok(amun__plan_forward(m->plans[0], images, logits[1]));
+    ck_ok(amun__plan_forward(m->plans[0], f.b.images, logits[0]));
     memset(seeds, 0, sizeof seeds);
     double kl = amun__trades_kl(logits[0], logits[1], NULL, COUNT, CLASSES, 1.0, scratch, seeds[0],
                                 seeds[1]);

@@ -86,11 +86,12 @@ static const float soft[5][CLASSES] = {
 static amun__mix all_targets(void)
 {
     amun__mix mix = {.part_count = 5, .classes = CLASSES, .augment = {2, 1}, .shuffle = 1};
-    mix.parts[0] = (amun__part){ds, NULL, 0, AMUN__TARGET_LABEL, 1, NULL, NULL, 1.0};
-    mix.parts[1] = (amun__part){ds, some, 5, AMUN__TARGET_FIXED, 0, fixed, NULL, 2.0};
-    mix.parts[2] = (amun__part){ds, some, 5, AMUN__TARGET_SOFT, 0, NULL, soft[0], -1.0};
-    mix.parts[3] = (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_OTHER, 1, NULL, NULL, 0.5};
-    mix.parts[4] = (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_ANY, 0, NULL, NULL, 0.25};
+    mix.parts[0] = (amun__part){ds, NULL, 0, AMUN__TARGET_LABEL, 1, NULL, NULL, 1.0, 0, 0, 0};
+    mix.parts[1] = (amun__part){ds, some, 5, AMUN__TARGET_FIXED, 0, fixed, NULL, 2.0, 0, 0, 0};
+    mix.parts[2] = (amun__part){ds, some, 5, AMUN__TARGET_SOFT, 0, NULL, soft[0], -1.0, 0, 0, 0};
+    mix.parts[3] =
+        (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_OTHER, 1, NULL, NULL, 0.5, 0, 0, 0};
+    mix.parts[4] = (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_ANY, 0, NULL, NULL, 0.25, 0, 0, 0};
     return mix;
 }
 enum { TOTAL = N + 5 + 5 + N + N };
@@ -173,7 +174,7 @@ START_TEST(test_shuffle)
 {
     static epoch first, second;
     amun__mix mix = {.part_count = 1, .classes = CLASSES, .shuffle = 1};
-    mix.parts[0] = (amun__part){ds, NULL, 0, AMUN__TARGET_LABEL, 0, NULL, NULL, 1.0};
+    mix.parts[0] = (amun__part){ds, NULL, 0, AMUN__TARGET_LABEL, 0, NULL, NULL, 1.0, 0, 0, 0};
     amun__loader *loader = NULL;
     ck_ok(amun__loader_open(&loader, ctx, &mix, 10, 1));
     for (uint32_t e = 0; e < 20; e++) {
@@ -214,7 +215,8 @@ START_TEST(test_random_labels)
 {
     static epoch got;
     amun__mix mix = {.part_count = 1, .classes = CLASSES};
-    mix.parts[0] = (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_OTHER, 0, NULL, NULL, 1.0};
+    mix.parts[0] =
+        (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_OTHER, 0, NULL, NULL, 1.0, 0, 0, 0};
     enum { EPOCHS = 400 };
     for (int any = 0; any < 2; any++) {
         mix.parts[0].target = any ? AMUN__TARGET_RANDOM_ANY : AMUN__TARGET_RANDOM_OTHER;
@@ -259,7 +261,8 @@ START_TEST(test_keyed_by_image)
 {
     static epoch all, part;
     amun__mix mix = {.part_count = 1, .classes = CLASSES, .augment = {2, 1}};
-    mix.parts[0] = (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_OTHER, 1, NULL, NULL, 1.0};
+    mix.parts[0] =
+        (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_OTHER, 1, NULL, NULL, 1.0, 0, 0, 0};
     amun__loader *loader = NULL;
     ck_ok(amun__loader_open(&loader, ctx, &mix, 32, 6));
     read_epoch(loader, 32, 1, &all);

@@ -60,10 +60,12 @@ START_TEST(test_accepts)
     static const float soft[] = {0.5f, 0.25f, 0.25f, 0, 0, 1.0009f};
     amun__mix mix = {.part_count = 5, .classes = 3, .augment = {3, 1}, .label_smoothing = 0.1};
     mix.parts[0] = (amun__part){.dataset = ds, .target = AMUN__TARGET_LABEL, .weight = 1};
-    mix.parts[1] = (amun__part){ds, some, 2, AMUN__TARGET_FIXED, 1, fixed, NULL, -1.0};
-    mix.parts[2] = (amun__part){plain, some, 2, AMUN__TARGET_SOFT, 0, NULL, soft, 0.5};
-    mix.parts[3] = (amun__part){plain, some, 1, AMUN__TARGET_RANDOM_ANY, 0, NULL, NULL, 1.0};
-    mix.parts[4] = (amun__part){ds, some, 0, AMUN__TARGET_RANDOM_OTHER, 0, NULL, NULL, 1.0};
+    mix.parts[1] = (amun__part){ds, some, 2, AMUN__TARGET_FIXED, 1, fixed, NULL, -1.0, 0, 0, 0};
+    mix.parts[2] = (amun__part){plain, some, 2, AMUN__TARGET_SOFT, 0, NULL, soft, 0.5, 0, 0, 0};
+    mix.parts[3] =
+        (amun__part){plain, some, 1, AMUN__TARGET_RANDOM_ANY, 0, NULL, NULL, 1.0, 0, 0, 0};
+    mix.parts[4] =
+        (amun__part){ds, some, 0, AMUN__TARGET_RANDOM_OTHER, 0, NULL, NULL, 1.0, 0, 0, 0};
     ck_ok(amun__mix_check(ctx, &mix));
     ck_assert_uint_eq(amun__mix_count(&mix), 6 + 2 + 2 + 1 + 0);
     mix.parts[0].count = N; /* all, said twice */

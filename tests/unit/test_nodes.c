@@ -59,7 +59,10 @@ static double kink_distance(const amun__plan *plan)
 
 static const char *mode_name(amun__mode mode)
 {
-    return mode == AMUN__MODE_INFER ? "infer" : mode == AMUN__MODE_ATTACK ? "attack" : "train";
+    return mode == AMUN__MODE_INFER    ? "infer"
+           : mode == AMUN__MODE_ATTACK ? "attack"
+           : mode == AMUN__MODE_TRAIN  ? "train"
+                                       : "tune";
 }
 
 static void expect(double error, const char *what, const char *label, amun__mode mode,
@@ -112,9 +115,11 @@ static void compare(const net *n, amun__mode mode, int64_t batch, const char *la
     net_execute(&got, n, &amun__backend_dnnl, mode, batch, x, diff_dst);
     expect(net_error(got.logits, want.logits, logits), "logits", label, mode, batch);
     expect(net_error(got.diff_src, want.diff_src, want.src_count), "diff_src", label, mode, batch);
-    if (mode == AMUN__MODE_TRAIN) {
+    if (amun__mode_trains(mode)) {
         expect(params_error(n, got.diff_params, want.diff_params), "diff_params", label, mode,
                batch);
+    }
+    if (mode == AMUN__MODE_TRAIN) {
         expect(net_error(got.means, want.means, want.channel_count), "means", label, mode, batch);
         expect(net_error(got.variances, want.variances, want.channel_count), "variances", label,
                mode, batch);
@@ -132,7 +137,7 @@ static void compare_all(net *n, amun_node last, const char *label)
     net_finish(n, 17);
     const int64_t batches[2] = {1, 5};
     for (int i = 0; i < 2; i++) {
-        for (int mode = AMUN__MODE_INFER; mode <= AMUN__MODE_TRAIN; mode++) {
+        for (int mode = AMUN__MODE_INFER; mode <= AMUN__MODE_TUNE; mode++) {
             compare(n, (amun__mode)mode, batches[i], label);
         }
     }
@@ -283,6 +288,7 @@ START_TEST(test_simple_nodes)
     compare(&n, AMUN__MODE_INFER, 2, "scaled logits");
     compare(&n, AMUN__MODE_ATTACK, 2, "scaled logits");
     compare(&n, AMUN__MODE_TRAIN, 2, "scaled logits");
+    compare(&n, AMUN__MODE_TUNE, 2, "scaled logits");
     net_end(&n);
 }
 END_TEST
@@ -431,7 +437,7 @@ START_TEST(test_repack)
     net_head(&n, net_relu(&n, conv_bn(&n, 0, "c", conv16)));
     net_finish(&n, 4);
     float *x = net_random(2 * net_node_size(&n, 0), 3, 0, 1), *diff = net_random(10, 4, -1, 1);
-    for (int mode = AMUN__MODE_INFER; mode <= AMUN__MODE_TRAIN; mode++) {
+    for (int mode = AMUN__MODE_INFER; mode <= AMUN__MODE_TUNE; mode++) {
         amun__plan *plan = NULL;
         ck_ok(amun__plan_create(&plan, n.ctx, &n.params, 2, (amun__mode)mode, &amun__backend_dnnl));
         float first[10], again[10], d1[216], d2[216];
@@ -569,7 +575,7 @@ START_TEST(test_random_graphs)
         char label[32];
         (void)snprintf(label, sizeof label, "random graph %d", g);
         int64_t batch = 2 + amun__rng_below(&rng, 4);
-        for (int mode = AMUN__MODE_INFER; mode <= AMUN__MODE_TRAIN; mode++) {
+        for (int mode = AMUN__MODE_INFER; mode <= AMUN__MODE_TUNE; mode++) {
             compare(&n, (amun__mode)mode, batch, label);
         }
         net_end(&n);

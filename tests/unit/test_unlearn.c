@@ -77,7 +77,7 @@ static void build(built *b, const fixture *f, amun_unlearn_method method, int32_
     const amun__unlearn_method *m = amun__unlearn_method_find(method);
     ck_ok(amun__unlearn_request_open(&b->request, f->model, f->b.data, f->forget, FORGET,
                                      m->takes_set ? f->set : NULL, &o));
-    ck_ok(amun__unlearn_recipe(m, &b->request, &b->recipe, &b->counts));
+    ck_ok(amun__unlearn_recipe(m, &b->request, NULL, &b->recipe, &b->counts));
     ck_ok(amun__mix_check(f->ctx, &b->recipe.mix));
     ck_assert_int_eq(b->recipe.mix.classes, CLASSES);
     ck_assert_int_eq(b->recipe.mix.shuffle, 1);

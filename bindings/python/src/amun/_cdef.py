@@ -213,6 +213,7 @@ enum {
     AMUN_MODE_INFER = 1,
     AMUN_MODE_ATTACK = 2,
     AMUN_MODE_TRAIN = 3,
+    AMUN_MODE_TUNE = 4,
 };
 amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, amun_mode mode, uint64_t *bytes);
 
@@ -662,6 +663,41 @@ amun_status amun_report_get(const amun_report *report, const char *method, amun_
 amun_status amun_report_table(const amun_report *report, char *buf, size_t cap, size_t *needed);
 amun_status amun_report_write(const amun_report *report, const char *path);
 
+/* rivals.h */
+typedef struct amun_rival_options {
+    size_t struct_size;
+    int32_t any_label;
+    int32_t forget_first;
+    double ascent_norm;
+    double ascent_floor;
+    double retain_weight;
+    double boundary_step;
+    double l1;
+    double scrub_temperature;
+    double scrub_gamma;
+    double scrub_alpha;
+    int32_t scrub_ascent_epochs;
+    int32_t scrub_rewind;
+    double ssd_alpha;
+    double ssd_lambda;
+    double svd_retain_alpha;
+    double svd_forget_alpha;
+    int32_t svd_samples;
+    int32_t svd_patches;
+    double teacher_share;
+    double teacher_temperature;
+    int32_t unsir_noise;
+    int32_t unsir_noise_steps;
+    double unsir_noise_lr;
+    double unsir_noise_penalty;
+    int32_t unsir_copies;
+    int32_t unsir_per_class;
+    double unsir_repair_lr;
+    int32_t last_blocks;
+    int32_t reserved;
+} amun_rival_options;
+amun_status amun_rival_options_init(amun_rival_options *opts, size_t size);
+
 /* spectral.h */
 typedef int32_t amun_spectrum_method;
 enum {
@@ -736,12 +772,64 @@ typedef struct amun_lipschitz {
 amun_status amun_lipschitz_bound(amun_lipschitz *result, double *per_node, size_t count, const amun_spectrum *spectrum);
 amun_status amun_lipschitz_local(double *largest, double *per_image, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
 
+/* trw.h */
+typedef int32_t amun_trw_score;
+enum {
+    AMUN_TRW_SCORE_SOFTMAX = 1,
+    AMUN_TRW_SCORE_COSINE = 2,
+};
+typedef int32_t amun_trw_control;
+enum {
+    AMUN_TRW_CONTROL_NONE = 1,
+    AMUN_TRW_CONTROL_PERMUTED = 2,
+    AMUN_TRW_CONTROL_REVERSED = 3,
+    AMUN_TRW_CONTROL_UNIFORM = 4,
+    AMUN_TRW_CONTROL_RANKS = 5,
+};
+typedef struct amun_trw_options {
+    size_t struct_size;
+    double beta;
+    double temperature;
+    double energy;
+    int32_t components;
+    amun_trw_score score;
+    int32_t bias;
+    int32_t balanced;
+    int32_t frozen_statistics;
+    int32_t neighbours;
+    double kappa;
+    double forget_floor;
+    double forget_weight;
+    double noise;
+    amun_trw_control control;
+    int32_t reserved;
+    uint64_t noise_seed;
+} amun_trw_options;
+amun_status amun_trw_options_init(amun_trw_options *opts, size_t size);
+
 /* unlearn.h */
 typedef int32_t amun_unlearn_method;
 enum {
     AMUN_UNLEARN_RETRAIN = 1,
     AMUN_UNLEARN_AMUN = 2,
     AMUN_UNLEARN_AMUN_ADVONLY = 3,
+    AMUN_UNLEARN_FINETUNE = 4,
+    AMUN_UNLEARN_RANDOM_LABEL = 5,
+    AMUN_UNLEARN_GRADIENT_ASCENT = 6,
+    AMUN_UNLEARN_NEGGRAD_PLUS = 7,
+    AMUN_UNLEARN_BOUNDARY_SHRINK = 8,
+    AMUN_UNLEARN_BOUNDARY_EXPAND = 9,
+    AMUN_UNLEARN_L1_SPARSE = 10,
+    AMUN_UNLEARN_SALUN = 11,
+    AMUN_UNLEARN_SCRUB = 12,
+    AMUN_UNLEARN_SSD = 13,
+    AMUN_UNLEARN_SVD = 14,
+    AMUN_UNLEARN_BAD_TEACHER = 15,
+    AMUN_UNLEARN_UNSIR = 16,
+    AMUN_UNLEARN_EUK = 17,
+    AMUN_UNLEARN_CFK = 18,
+    AMUN_UNLEARN_DELETE = 19,
+    AMUN_UNLEARN_TRW = 20,
 };
 typedef struct amun_unlearn_options {
     size_t struct_size;
@@ -749,6 +837,9 @@ typedef struct amun_unlearn_options {
     int32_t remain;
     const amun_train_options *train;
     uint64_t seed;
+    double mask_ratio;
+    const amun_rival_options *rival;
+    const amun_trw_options *trw;
 } amun_unlearn_options;
 amun_status amun_unlearn_options_init(amun_unlearn_options *opts, size_t size);
 amun_status amun_unlearn_train_options_init(amun_train_options *opts, size_t size, amun_unlearn_method method);
@@ -804,7 +895,7 @@ ENUMS = {'amun_status': {'OK': 0,
                 'BOOL': 8},
  'amun_log_level': {'SILENT': 0, 'WARNING': 1, 'INFO': 2, 'DEBUG': 3},
  'amun_padding': {'ZERO': 1, 'CIRCULAR': 2, 'REFLECT': 3, 'REPLICATE': 4},
- 'amun_mode': {'INFER': 1, 'ATTACK': 2, 'TRAIN': 3},
+ 'amun_mode': {'INFER': 1, 'ATTACK': 2, 'TRAIN': 3, 'TUNE': 4},
  'amun_norm': {'L2': 1, 'LINF': 2},
  'amun_failure_policy': {'LEAVE_OUT': 1, 'KEEP_IN_DF': 2, 'ERROR': 3, 'RETRY': 4},
  'amun_attack_loss': {'CE': 1, 'DLR': 2, 'DLR_TARGETED': 3},
@@ -855,7 +946,28 @@ ENUMS = {'amun_status': {'OK': 0,
                      'GRAM_KERNEL': 5,
                      'RESHAPED': 6,
                      'PRODUCT': 7},
- 'amun_unlearn_method': {'RETRAIN': 1, 'AMUN': 2, 'AMUN_ADVONLY': 3}}
+ 'amun_trw_score': {'SOFTMAX': 1, 'COSINE': 2},
+ 'amun_trw_control': {'NONE': 1, 'PERMUTED': 2, 'REVERSED': 3, 'UNIFORM': 4, 'RANKS': 5},
+ 'amun_unlearn_method': {'RETRAIN': 1,
+                         'AMUN': 2,
+                         'AMUN_ADVONLY': 3,
+                         'FINETUNE': 4,
+                         'RANDOM_LABEL': 5,
+                         'GRADIENT_ASCENT': 6,
+                         'NEGGRAD_PLUS': 7,
+                         'BOUNDARY_SHRINK': 8,
+                         'BOUNDARY_EXPAND': 9,
+                         'L1_SPARSE': 10,
+                         'SALUN': 11,
+                         'SCRUB': 12,
+                         'SSD': 13,
+                         'SVD': 14,
+                         'BAD_TEACHER': 15,
+                         'UNSIR': 16,
+                         'EUK': 17,
+                         'CFK': 18,
+                         'DELETE': 19,
+                         'TRW': 20}}
 
 # struct: its fields that hold a value of an enumeration
 ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
@@ -874,4 +986,5 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
                        'population': 'amun_rmia_population'},
  'amun_spectrum_options': {'method': 'amun_spectrum_method'},
  'amun_layer_spectrum': {'kind': 'amun_layer_kind', 'bound': 'amun_bound_kind'},
+ 'amun_trw_options': {'score': 'amun_trw_score', 'control': 'amun_trw_control'},
  'amun_unlearn_options': {'method': 'amun_unlearn_method'}}
