@@ -189,6 +189,30 @@ static amun_status init_unlearn(void *o, size_t n)
     }
     return status;
 }
+static amun_status use_in_unlearn(const amun_rival_options *rival, const amun_trw_options *trw)
+{
+    amun_unlearn_options options;
+    ck_ok(init_unlearn(&options, sizeof options));
+    options.rival = rival;
+    options.trw = trw;
+    return amun_unlearn_run(NULL, f.model, f.data, forget, 2, f.set, &options, NULL);
+}
+static amun_status init_rival(void *o, size_t n)
+{
+    return amun_rival_options_init(o, n);
+}
+static amun_status use_rival(const void *o)
+{
+    return use_in_unlearn(o, NULL);
+}
+static amun_status init_trw(void *o, size_t n)
+{
+    return amun_trw_options_init(o, n);
+}
+static amun_status use_trw(const void *o)
+{
+    return use_in_unlearn(NULL, o);
+}
 static amun_status use_unlearn(const void *o)
 {
     return amun_unlearn_run(NULL, f.model, f.data, forget, 2, f.set, o, NULL);
@@ -357,8 +381,55 @@ static const range search_ranges[] = {R(search, norm, I32, 1, 2),
                                       R(search, on_failure, I32, 1, 4),
                                       R(search, batch, I32, 1, 4096),
                                       END};
-static const range unlearn_ranges[] = {R_SLOW(unlearn, method, I32, 1, 3),
-                                       R(unlearn, remain, I32, 0, 1), END};
+static const range unlearn_ranges[] = {R_SLOW(unlearn, method, I32, 1, 20),
+                                       R(unlearn, remain, I32, 0, 1),
+                                       R(unlearn, mask_ratio, F64, 0, 1), END};
+static const range rival_ranges[] = {R(rival, any_label, I32, 0, 1),
+                                     R(rival, forget_first, I32, 0, 1),
+                                     R(rival, ascent_norm, F64, 0, 1e6),
+                                     R(rival, ascent_floor, F64, 0, 100),
+                                     R(rival, retain_weight, F64, 0, 1),
+                                     R_OPEN(rival, boundary_step, 0, 1, true, false),
+                                     R(rival, l1, F64, 0, 10),
+                                     R(rival, scrub_temperature, F64, 0.01, 1000),
+                                     R(rival, scrub_gamma, F64, 0, 1000),
+                                     R(rival, scrub_alpha, F64, 0, 1000),
+                                     R(rival, scrub_ascent_epochs, I32, 0, 100000),
+                                     R(rival, scrub_rewind, I32, 0, 1),
+                                     R(rival, ssd_alpha, F64, 0, 1e9),
+                                     R(rival, ssd_lambda, F64, 0, 1e9),
+                                     R(rival, svd_retain_alpha, F64, 0, 1e9),
+                                     R(rival, svd_forget_alpha, F64, 0, 1e9),
+                                     R(rival, svd_samples, I32, 1, 1e6),
+                                     R(rival, svd_patches, I32, 1, 1e7),
+                                     R_OPEN(rival, teacher_share, 0, 1, true, false),
+                                     R(rival, teacher_temperature, F64, 0.01, 1000),
+                                     R(rival, unsir_noise, I32, 1, 65536),
+                                     R(rival, unsir_noise_steps, I32, 0, 100000),
+                                     R_OPEN(rival, unsir_noise_lr, 0, 1000, true, false),
+                                     R(rival, unsir_noise_penalty, F64, 0, 1000),
+                                     R(rival, unsir_copies, I32, 1, 4095),
+                                     R(rival, unsir_per_class, I32, 1, 1e6),
+                                     R_OPEN(rival, unsir_repair_lr, 0, 1000, true, false),
+                                     R(rival, last_blocks, I32, 0, 100000),
+                                     R_ZERO(rival, reserved),
+                                     END};
+static const range trw_ranges[] = {R(trw, beta, F64, 0, 1000),
+                                   R(trw, temperature, F64, 1e-3, 1000),
+                                   R_OPEN(trw, energy, 0, 1, true, false),
+                                   R(trw, components, I32, 0, 65536),
+                                   R(trw, score, I32, 1, 2),
+                                   R(trw, bias, I32, 0, 1),
+                                   R(trw, balanced, I32, 0, 1),
+                                   R(trw, frozen_statistics, I32, 0, 1),
+                                   R(trw, neighbours, I32, 0, 100000),
+                                   R(trw, kappa, F64, 0, 1),
+                                   R(trw, forget_floor, F64, 0, 0.1),
+                                   R(trw, forget_weight, F64, 0, 1000),
+                                   R(trw, noise, F64, 0, 100),
+                                   R(trw, control, I32, 1, 5),
+                                   R_ZERO(trw, reserved),
+                                   END};
 static const range rmia_ranges[] = {R_SLOW(rmia, signal, I32, 1, 5),
                                     R(rmia, taylor_degree, I32, 1, 8),
                                     R_OPEN(rmia, temperature, 0, 1000, true, false),
@@ -403,6 +474,8 @@ static const struct {
     {"amun_search_options", sizeof(amun_search_options), init_search, use_search, search_ranges},
     {"amun_unlearn_options", sizeof(amun_unlearn_options), init_unlearn, use_unlearn,
      unlearn_ranges},
+    {"amun_rival_options", sizeof(amun_rival_options), init_rival, use_rival, rival_ranges},
+    {"amun_trw_options", sizeof(amun_trw_options), init_trw, use_trw, trw_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia, rmia_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia_in_signal, rmia_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia_in_mia, rmia_ranges},
@@ -637,7 +710,7 @@ START_TEST(related_fields)
 
     amun_train_options train;
     ck_invalid(amun_unlearn_train_options_init(&train, sizeof train, 0), "0");
-    ck_invalid(amun_unlearn_train_options_init(&train, sizeof train, 4), "4");
+    ck_invalid(amun_unlearn_train_options_init(&train, sizeof train, 21), "21");
     amun_unlearn_options unlearn;
     ck_ok(amun_unlearn_options_init(&unlearn, sizeof unlearn));
     unlearn.method = AMUN_UNLEARN_RETRAIN;
