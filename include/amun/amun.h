@@ -49,6 +49,7 @@
 #define AMUN_AMUN_H
 
 #include "attack.h"
+#include "audit.h"
 #include "base.h"
 #include "clip.h"
 #include "context.h"

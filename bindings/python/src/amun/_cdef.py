@@ -377,6 +377,66 @@ size_t amun_advset_found(const amun_advset *set);
 const amun_attack_record *amun_advset_records(const amun_advset *set);
 amun_status amun_advset_image(const amun_advset *set, size_t i, float *image);
 
+/* audit.h */
+typedef int32_t amun_miann_features;
+enum {
+    AMUN_MIANN_LOGITS = 1,
+    AMUN_MIANN_LOGPROBS = 2,
+    AMUN_MIANN_PROBS = 3,
+    AMUN_MIANN_SCALAR = 4,
+};
+typedef int32_t amun_miann_kernel;
+enum {
+    AMUN_MIANN_LINEAR = 1,
+    AMUN_MIANN_RBF = 2,
+    AMUN_MIANN_HINGE = 3,
+};
+typedef struct amun_miann_options {
+    size_t struct_size;
+    amun_miann_features features;
+    amun_miann_kernel kernel;
+    double c;
+    double fit_share;
+    int32_t top_m;
+    int32_t reserved0;
+    uint64_t seed;
+} amun_miann_options;
+amun_status amun_miann_options_init(amun_miann_options *opts, size_t size);
+typedef struct amun_miann {
+    size_t struct_size;
+    int64_t neighbour;
+    int64_t models;
+    double score;
+    double retrained;
+    double gap;
+    double null_mean;
+    double null_sd;
+    double top_gap;
+    double top_null_mean, top_null_sd;
+    double vote_share;
+    double sanity;
+    double sanity_retrained;
+} amun_miann;
+amun_status amun_miann_compute(amun_miann *result, double *accuracy, double *sanity, const amun_tensor_view *retrained, const amun_tensor_view *unlearned, const amun_tensor_view *labels, const int64_t *forget, size_t n_forget, const amun_miann_options *opts);
+typedef struct amun_c2st_options {
+    size_t struct_size;
+    int32_t folds;
+    int32_t reserved0;
+    double ridge;
+    uint64_t seed;
+} amun_c2st_options;
+amun_status amun_c2st_options_init(amun_c2st_options *opts, size_t size);
+typedef struct amun_c2st {
+    size_t struct_size;
+    int64_t models, rows;
+    double all;
+    double retained;
+    double all_null_mean;
+    double all_null_sd;
+    double retained_null_mean, retained_null_sd;
+} amun_c2st;
+amun_status amun_c2st_compute(amun_c2st *result, const amun_tensor_view *retrained, const amun_tensor_view *unlearned, const amun_tensor_view *labels, const int64_t *forget, size_t n_forget, const amun_c2st_options *opts);
+
 /* clip.h */
 typedef int32_t amun_clip_method;
 enum {
@@ -905,6 +965,8 @@ ENUMS = {'amun_status': {'OK': 0,
                          'FAILED_CAP': 3,
                          'FAILED_GRADIENT': 4,
                          'FAILED_NUMERIC': 5},
+ 'amun_miann_features': {'LOGITS': 1, 'LOGPROBS': 2, 'PROBS': 3, 'SCALAR': 4},
+ 'amun_miann_kernel': {'LINEAR': 1, 'RBF': 2, 'HINGE': 3},
  'amun_clip_method': {'BLOCK': 1,
                       'LEGACY': 2,
                       'SCALE': 3,
@@ -976,6 +1038,7 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_square_options': {'norm': 'amun_norm'},
  'amun_standard_options': {'norm': 'amun_norm'},
  'amun_attack_record': {'outcome': 'amun_attack_outcome'},
+ 'amun_miann_options': {'features': 'amun_miann_features', 'kernel': 'amun_miann_kernel'},
  'amun_clip_options': {'method': 'amun_clip_method', 'batchnorm': 'amun_clip_batchnorm'},
  'amun_train_options': {'schedule': 'amun_schedule'},
  'amun_lotos_options': {'match': 'amun_lotos_match'},

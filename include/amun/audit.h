@@ -1,0 +1,117 @@
+/* amun/audit.h - auditing a forgotten class, on saved outputs: bring any model. */
+#ifndef AMUN_AUDIT_H
+#define AMUN_AUDIT_H
+
+#include "base.h"
+#include "tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every call here is a function of its arguments: no context, no handle, any number of threads at
+ * once; scratch is allocated and freed with the C library. docs/class_audits.md says what each
+ * number means, its ideal value, and which of it is stated by a paper.
+ *
+ * Logits are F32 or F64 and finite: [models, n, classes] of several models on the same images (one
+ * array), [n, classes] of one; labels [n] I64, I32 or U8 in 0..classes-1; `forget` names `n_forget`
+ * >= 1 different classes. At least two classes are retained. Shares, accuracies and AUCs are in
+ * percent. Result structs: the caller sets struct_size. Statuses beside those named:
+ * INVALID_ARGUMENT, SHAPE, NUMERIC, OUT_OF_MEMORY. */
+
+/* ---- MIA-NN: does a class's mass go where retraining sends it? ----------------------------------- */
+
+typedef int32_t amun_miann_features;
+enum {
+    AMUN_MIANN_LOGITS = 1,   /**< of the retained classes */
+    AMUN_MIANN_LOGPROBS = 2, /**< renormalised over the retained classes */
+    AMUN_MIANN_PROBS = 3,    /**< the same as probabilities */
+    AMUN_MIANN_SCALAR = 4    /**< logit i alone, for the discriminator of class i */
+};
+typedef int32_t amun_miann_kernel;
+enum {
+    AMUN_MIANN_LINEAR = 1, /**< linear, squared hinge loss (scikit-learn's LinearSVC) */
+    AMUN_MIANN_RBF = 2,    /**< Gaussian, gamma = 1 / features; needs libsvm, else UNSUPPORTED */
+    AMUN_MIANN_HINGE = 3   /**< linear, hinge loss; needs libsvm */
+};
+
+/** NULL options mean the defaults. @since 0.1 */
+typedef struct amun_miann_options {
+    size_t struct_size;
+    amun_miann_features features; /**< default AMUN_MIANN_LOGITS */
+    amun_miann_kernel kernel;     /**< default AMUN_MIANN_LINEAR */
+    double c;         /**< cost of the support-vector machines; default 0: 1, with RBF 3; range [0, 1e6] */
+    double fit_share; /**< of each retained class that they are fitted on, default 0.5, range [0.1, 0.9] */
+    int32_t top_m;    /**< classes in the top gap, default 3, range [1, 65536]; more than there are: all */
+    int32_t reserved0; /**< must be 0 */
+    uint64_t seed;    /**< of the split, the same for all models; default 0 */
+} amun_miann_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
+AMUN_API amun_status amun_miann_options_init(amun_miann_options *opts, size_t size);
+
+/** Acc_i of a model: share of the forget classes' rows that the discriminator of retained class i,
+ *  fitted on the same model's outputs, accepts as class i. @since 0.1 */
+typedef struct amun_miann {
+    size_t struct_size;
+    int64_t neighbour;   /**< rn: largest mean Acc over the retrained models; a tie goes to the larger mean probability */
+    int64_t models;      /**< retrained models */
+    double score;        /**< Acc_rn of the unlearned model */
+    double retrained;    /**< mean Acc_rn of the retrained models */
+    double gap;          /**< |retrained - score|, percentage points; ideal: not above the null */
+    double null_mean;    /**< the gap of each retrained model to the mean of the others: mean */
+    double null_sd;      /**< and sample deviation; both NaN for one retrained model */
+    double top_gap;      /**< sum of gaps over the top_m classes with the largest retrained Acc */
+    double top_null_mean, top_null_sd;
+    double vote_share;   /**< of the retrained models whose own nearest class is rn; below 60 rn is ambiguous */
+    double sanity;       /**< balanced accuracy of rn's discriminator on held-out retained rows, unlearned model; near 100 or the score means nothing */
+    double sanity_retrained; /**< the same, mean of the retrained models */
+} amun_miann;
+/** MIA-NN (Ebrahimpour-Boroojeny et al., arXiv 2506.20893), a reconstruction: the paper's kernel, cost, split and
+ *  number of models are not known (docs/class_audits.md).
+ *  [out] result; [out] accuracy, sanity: nullable, [models + 1][classes] doubles, row `models` is the
+ *  unlearned model, NaN at forget classes; [in] retrained [models >= 1, n, classes], unlearned
+ *  [n, classes], of test images of all classes: a row of a forget class and two of each retained
+ *  class at least; [in] opts nullable. Statuses: UNSUPPORTED. @since 0.1 */
+AMUN_API amun_status amun_miann_compute(amun_miann *result, double *accuracy, double *sanity,
+                                        const amun_tensor_view *retrained,
+                                        const amun_tensor_view *unlearned,
+                                        const amun_tensor_view *labels, const int64_t *forget,
+                                        size_t n_forget, const amun_miann_options *opts);
+
+/* ---- C2ST: can anything linear tell the two apart? ------------------------------------------------ */
+
+/** NULL options mean the defaults. @since 0.1 */
+typedef struct amun_c2st_options {
+    size_t struct_size;
+    int32_t folds;     /**< of the cross-validation, default 5, range [2, 100] */
+    int32_t reserved0; /**< must be 0 */
+    double ridge;      /**< penalty ridge / 2 |w|^2 on standardised features, default 1, range [1e-9, 1e9] */
+    uint64_t seed;     /**< of the folds, the same for all pairs; default 0 */
+} amun_c2st_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
+AMUN_API amun_status amun_c2st_options_init(amun_c2st_options *opts, size_t size);
+
+/** AUCs of a logistic regression that tells the unlearned model's log-probabilities on rows of the
+ *  forget classes from a retrained model's. 50 is ideal; compare with the null. @since 0.1 */
+typedef struct amun_c2st {
+    size_t struct_size;
+    int64_t models, rows;
+    double all;           /**< of all classes, mean over the retrained models; easily won by the forget class alone */
+    double retained;      /**< renormalised over the retained classes */
+    double all_null_mean; /**< a retrained model against another, over all pairs: mean */
+    double all_null_sd;   /**< and sample deviation; NaN for fewer than two (three) models */
+    double retained_null_mean, retained_null_sd;
+} amun_c2st;
+/** Classifier two-sample test (Lopez-Paz and Oquab, arXiv 1610.06545) on the outputs: features
+ *  standardised with the training folds, an image's two rows in the same fold, AUC per fold, averaged.
+ *  [in] as amun_miann_compute(); rows of retained classes are not used. At least `folds` rows of
+ *  forget classes. @since 0.1 */
+AMUN_API amun_status amun_c2st_compute(amun_c2st *result, const amun_tensor_view *retrained,
+                                       const amun_tensor_view *unlearned,
+                                       const amun_tensor_view *labels, const int64_t *forget,
+                                       size_t n_forget, const amun_c2st_options *opts);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
