@@ -111,6 +111,105 @@ AMUN_API amun_status amun_c2st_compute(amun_c2st *result, const amun_tensor_view
                                        const amun_tensor_view *labels, const int64_t *forget,
                                        size_t n_forget, const amun_c2st_options *opts);
 
+/* ---- U-LiRA: likelihood ratios from shadow models -------------------------------------------------- */
+
+/** phi(x, y) = log p_y - log(1 - p_y) of each row, z_y less the log-sum-exp of the rest, in double and
+ *  without a floor. [out] phi: n doubles; [in] logits [n, classes]; [in] labels [n]: y, any class.
+ *  Statuses: NUMERIC (a logit is not finite). @since 0.1 */
+AMUN_API amun_status amun_ulira_phi(double *phi, const amun_tensor_view *logits,
+                                    const amun_tensor_view *labels);
+
+typedef int32_t amun_ulira_variance;
+enum {
+    AMUN_ULIRA_PER_SAMPLE = 1, /**< of each sample and side; for 32 models or more */
+    AMUN_ULIRA_POOLED = 2,     /**< one per side: the mean of the samples' */
+    AMUN_ULIRA_GLOBAL_REF = 3  /**< LiRA's fix_variance: of all scores of the unlearned side, for both */
+};
+typedef int32_t amun_ulira_centre;
+enum {
+    AMUN_ULIRA_CENTRE_AUTO = 1, /**< mean below 8 models in the fit, else median */
+    AMUN_ULIRA_MEAN = 2,
+    AMUN_ULIRA_MEDIAN = 3
+};
+typedef int32_t amun_ulira_holdout;
+enum {
+    AMUN_ULIRA_EACH = 1, /**< each model is held out once, figures are averaged */
+    AMUN_ULIRA_LAST = 2  /**< the last model of each side, as the published program has it */
+};
+typedef int32_t amun_ulira_score;
+enum {
+    AMUN_ULIRA_OWN = 1,       /**< phi of the row's own, forgotten class */
+    AMUN_ULIRA_NEIGHBOUR = 2, /**< phi of the neighbour class */
+    AMUN_ULIRA_JOINT = 3      /**< both, with one 2 x 2 covariance; variance must be POOLED */
+};
+
+/** NULL options mean the defaults. @since 0.1 */
+typedef struct amun_ulira_options {
+    size_t struct_size;
+    amun_ulira_variance variance; /**< default AMUN_ULIRA_POOLED */
+    amun_ulira_centre centre;     /**< default AMUN_ULIRA_CENTRE_AUTO */
+    amun_ulira_holdout holdout;   /**< default AMUN_ULIRA_EACH; class level only */
+    amun_ulira_score score;       /**< default AMUN_ULIRA_OWN; of amun_ulira_class() only */
+    double floor;      /**< smallest deviation, default 1e-3, range [1e-12, 1e3] */
+    int64_t neighbour; /**< a retained class (amun_miann.neighbour); default -1: none; needed by NEIGHBOUR, JOINT */
+} amun_ulira_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
+AMUN_API amun_status amun_ulira_options_init(amun_ulira_options *opts, size_t size);
+
+/** Class level. @since 0.1 */
+typedef struct amun_ulira {
+    size_t struct_size;
+    int64_t unlearned, retrained, rows; /**< models of each side, samples */
+    double auc;               /**< unlearned against retrained held-out models; ideal 50 */
+    double balanced_accuracy; /**< at the threshold where |TPR + FPR - 1| is least; ideal 50 */
+    double flagged;           /**< share of samples of the released model called "unlearned" there; ideal flagged_retrained; NaN without one */
+    double flagged_retrained; /**< the same of a retrained model that is left out of fit and threshold, mean; NaN below 4 of them */
+    double gap;               /**< |flagged - flagged_retrained|, percentage points */
+    double null_mean;         /**< that gap of each retrained model to the mean of the others: mean */
+    double null_sd;           /**< and sample deviation */
+} amun_ulira;
+/** Shadow models of two sides: `unlearned` [models, n, classes] were each trained with the classes (different
+ *  seeds) and unlearned by the method under test, `retrained` never saw them; three at least on each
+ *  side. The shorter side is gone through again where each model is held out once.
+ *  [in] released [n, classes], nullable: the model under test; rows of forget classes are used.
+ *  Statuses: NUMERIC (also a joint covariance that is singular). @since 0.1 */
+AMUN_API amun_status amun_ulira_class(amun_ulira *result, const amun_tensor_view *unlearned,
+                                      const amun_tensor_view *retrained,
+                                      const amun_tensor_view *released,
+                                      const amun_tensor_view *labels, const int64_t *forget,
+                                      size_t n_forget, const amun_ulira_options *opts);
+/** The same from scores: [in] unlearned: [n_unlearned][n], retrained: [n_retrained][n], released: n,
+ *  nullable; all finite. opts->score must be AMUN_ULIRA_OWN. @since 0.1 */
+AMUN_API amun_status amun_ulira_class_scores(amun_ulira *result, const double *unlearned,
+                                             size_t n_unlearned, const double *retrained,
+                                             size_t n_retrained, const double *released, size_t n,
+                                             const amun_ulira_options *opts);
+
+/** What a shadow model did with a sample. */
+enum {
+    AMUN_ULIRA_UNSEEN = 0,    /**< trained without it */
+    AMUN_ULIRA_UNLEARNED = 1, /**< trained with it, then unlearned it */
+    AMUN_ULIRA_MEMBER = 2     /**< still a member: not used */
+};
+/** Sample level. @since 0.1 */
+typedef struct amun_ulira_samples {
+    size_t struct_size;
+    int64_t unlearned, unseen; /**< samples by truth */
+    double auc, accuracy;      /**< accuracy: of p > 1/2 */
+    double tpr_1, tpr_01;      /**< true-positive rate at 1 % and 0.1 % false positives */
+} amun_ulira_samples;
+/** Per-sample attack (Hayes et al., arXiv 2403.01218): p = N(phi; unlearned) / (N(phi; unlearned) + N(phi; unseen)) with Gaussians
+ *  of each sample's shadow scores.
+ *  [out] p: n doubles, nullable; [in] scores [models][n], finite; [in] state [models][n]: AMUN_ULIRA_UNSEEN,
+ *  UNLEARNED or MEMBER; one model at least of both former ones for each sample, two with PER_SAMPLE;
+ *  [in] target: n scores of the model under attack; [in] truth: n bytes, 1 where it unlearned the sample,
+ *  0 where it never saw it, both present. @since 0.1 */
+AMUN_API amun_status amun_ulira_sample_scores(amun_ulira_samples *result, double *p,
+                                              const double *scores, const uint8_t *state,
+                                              size_t models, const double *target,
+                                              const uint8_t *truth, size_t n,
+                                              const amun_ulira_options *opts);
+
 #ifdef __cplusplus
 }
 #endif

@@ -436,6 +436,65 @@ typedef struct amun_c2st {
     double retained_null_mean, retained_null_sd;
 } amun_c2st;
 amun_status amun_c2st_compute(amun_c2st *result, const amun_tensor_view *retrained, const amun_tensor_view *unlearned, const amun_tensor_view *labels, const int64_t *forget, size_t n_forget, const amun_c2st_options *opts);
+amun_status amun_ulira_phi(double *phi, const amun_tensor_view *logits, const amun_tensor_view *labels);
+typedef int32_t amun_ulira_variance;
+enum {
+    AMUN_ULIRA_PER_SAMPLE = 1,
+    AMUN_ULIRA_POOLED = 2,
+    AMUN_ULIRA_GLOBAL_REF = 3,
+};
+typedef int32_t amun_ulira_centre;
+enum {
+    AMUN_ULIRA_CENTRE_AUTO = 1,
+    AMUN_ULIRA_MEAN = 2,
+    AMUN_ULIRA_MEDIAN = 3,
+};
+typedef int32_t amun_ulira_holdout;
+enum {
+    AMUN_ULIRA_EACH = 1,
+    AMUN_ULIRA_LAST = 2,
+};
+typedef int32_t amun_ulira_score;
+enum {
+    AMUN_ULIRA_OWN = 1,
+    AMUN_ULIRA_NEIGHBOUR = 2,
+    AMUN_ULIRA_JOINT = 3,
+};
+typedef struct amun_ulira_options {
+    size_t struct_size;
+    amun_ulira_variance variance;
+    amun_ulira_centre centre;
+    amun_ulira_holdout holdout;
+    amun_ulira_score score;
+    double floor;
+    int64_t neighbour;
+} amun_ulira_options;
+amun_status amun_ulira_options_init(amun_ulira_options *opts, size_t size);
+typedef struct amun_ulira {
+    size_t struct_size;
+    int64_t unlearned, retrained, rows;
+    double auc;
+    double balanced_accuracy;
+    double flagged;
+    double flagged_retrained;
+    double gap;
+    double null_mean;
+    double null_sd;
+} amun_ulira;
+amun_status amun_ulira_class(amun_ulira *result, const amun_tensor_view *unlearned, const amun_tensor_view *retrained, const amun_tensor_view *released, const amun_tensor_view *labels, const int64_t *forget, size_t n_forget, const amun_ulira_options *opts);
+amun_status amun_ulira_class_scores(amun_ulira *result, const double *unlearned, size_t n_unlearned, const double *retrained, size_t n_retrained, const double *released, size_t n, const amun_ulira_options *opts);
+enum {
+    AMUN_ULIRA_UNSEEN = 0,
+    AMUN_ULIRA_UNLEARNED = 1,
+    AMUN_ULIRA_MEMBER = 2,
+};
+typedef struct amun_ulira_samples {
+    size_t struct_size;
+    int64_t unlearned, unseen;
+    double auc, accuracy;
+    double tpr_1, tpr_01;
+} amun_ulira_samples;
+amun_status amun_ulira_sample_scores(amun_ulira_samples *result, double *p, const double *scores, const uint8_t *state, size_t models, const double *target, const uint8_t *truth, size_t n, const amun_ulira_options *opts);
 
 /* clip.h */
 typedef int32_t amun_clip_method;
@@ -967,6 +1026,10 @@ ENUMS = {'amun_status': {'OK': 0,
                          'FAILED_NUMERIC': 5},
  'amun_miann_features': {'LOGITS': 1, 'LOGPROBS': 2, 'PROBS': 3, 'SCALAR': 4},
  'amun_miann_kernel': {'LINEAR': 1, 'RBF': 2, 'HINGE': 3},
+ 'amun_ulira_variance': {'PER_SAMPLE': 1, 'POOLED': 2, 'GLOBAL_REF': 3},
+ 'amun_ulira_centre': {'CENTRE_AUTO': 1, 'MEAN': 2, 'MEDIAN': 3},
+ 'amun_ulira_holdout': {'EACH': 1, 'LAST': 2},
+ 'amun_ulira_score': {'OWN': 1, 'NEIGHBOUR': 2, 'JOINT': 3},
  'amun_clip_method': {'BLOCK': 1,
                       'LEGACY': 2,
                       'SCALE': 3,
@@ -1039,6 +1102,10 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_standard_options': {'norm': 'amun_norm'},
  'amun_attack_record': {'outcome': 'amun_attack_outcome'},
  'amun_miann_options': {'features': 'amun_miann_features', 'kernel': 'amun_miann_kernel'},
+ 'amun_ulira_options': {'variance': 'amun_ulira_variance',
+                        'centre': 'amun_ulira_centre',
+                        'holdout': 'amun_ulira_holdout',
+                        'score': 'amun_ulira_score'},
  'amun_clip_options': {'method': 'amun_clip_method', 'batchnorm': 'amun_clip_batchnorm'},
  'amun_train_options': {'schedule': 'amun_schedule'},
  'amun_lotos_options': {'match': 'amun_lotos_match'},
