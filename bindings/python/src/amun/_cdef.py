@@ -817,80 +817,6 @@ typedef struct amun_rival_options {
 } amun_rival_options;
 amun_status amun_rival_options_init(amun_rival_options *opts, size_t size);
 
-/* spectral.h */
-typedef int32_t amun_spectrum_method;
-enum {
-    AMUN_SPECTRUM_POWERQR = 1,
-    AMUN_SPECTRUM_LEGACY = 2,
-    AMUN_SPECTRUM_EXACT = 3,
-};
-typedef struct amun_spectrum_options {
-    size_t struct_size;
-    amun_spectrum_method method;
-    int32_t k;
-    int32_t block;
-    int32_t max_iterations;
-    double tol;
-    double mu;
-    int32_t fold_batchnorm;
-    int32_t certify;
-    uint64_t seed;
-} amun_spectrum_options;
-amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size);
-typedef int32_t amun_layer_kind;
-enum {
-    AMUN_LAYER_CONV2D = 1,
-    AMUN_LAYER_LINEAR = 2,
-    AMUN_LAYER_BATCHNORM = 3,
-    AMUN_LAYER_CONV2D_BATCHNORM = 4,
-    AMUN_LAYER_LINEAR_BATCHNORM = 5,
-    AMUN_LAYER_AVG_POOL = 6,
-};
-typedef int32_t amun_bound_kind;
-enum {
-    AMUN_BOUND_NONE = 0,
-    AMUN_BOUND_EXACT = 1,
-    AMUN_BOUND_DIAGONAL = 2,
-    AMUN_BOUND_FFT = 3,
-    AMUN_BOUND_GRID = 4,
-    AMUN_BOUND_GRAM_KERNEL = 5,
-    AMUN_BOUND_RESHAPED = 6,
-    AMUN_BOUND_PRODUCT = 7,
-};
-typedef struct amun_layer_spectrum {
-    size_t struct_size;
-    const char *name;
-    const char *batchnorm;
-    amun_layer_kind kind;
-    amun_node node;
-    int64_t in_shape[3];
-    int64_t out_shape[3];
-    double sigma_lower;
-    double sigma_upper;
-    double sigma_flat;
-    double residual;
-    amun_bound_kind bound;
-    int32_t values;
-    int32_t iterations;
-    int32_t converged;
-} amun_layer_spectrum;
-typedef struct amun_spectrum amun_spectrum;
-amun_status amun_spectrum_create(amun_spectrum **spectrum, amun_model *model, const amun_spectrum_options *opts);
-amun_spectrum *amun_spectrum_ref(amun_spectrum *spectrum);
-void amun_spectrum_unref(amun_spectrum *spectrum);
-amun_status amun_spectrum_run(amun_spectrum *spectrum, int32_t max_iterations, const amun_call_options *call);
-size_t amun_spectrum_count(const amun_spectrum *spectrum);
-amun_status amun_spectrum_layer(const amun_spectrum *spectrum, size_t i, amun_layer_spectrum *layer);
-amun_status amun_spectrum_values(const amun_spectrum *spectrum, size_t i, double *sigma, double *residuals, size_t count);
-amun_status amun_spectrum_vector(const amun_spectrum *spectrum, size_t i, size_t j, float *vector, size_t count);
-typedef struct amun_lipschitz {
-    size_t struct_size;
-    double upper;
-    double estimate;
-} amun_lipschitz;
-amun_status amun_lipschitz_bound(amun_lipschitz *result, double *per_node, size_t count, const amun_spectrum *spectrum);
-amun_status amun_lipschitz_local(double *largest, double *per_image, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
-
 /* trw.h */
 typedef int32_t amun_trw_score;
 enum {
@@ -985,6 +911,140 @@ typedef struct amun_unlearn_bound {
     double bound;
 } amun_unlearn_bound;
 amun_status amun_unlearn_diagnose(amun_unlearn_bound *result, const amun_model *original, const amun_model *unlearned, const amun_model *retrained, const amun_dataset *train, const amun_advset *set, double lipschitz, double beta, const amun_call_options *call);
+
+/* select.h */
+typedef int32_t amun_verdict;
+enum {
+    AMUN_VERDICT_CONSISTENT = 1,
+    AMUN_VERDICT_UNDER = 2,
+    AMUN_VERDICT_OVER = 3,
+};
+typedef struct amun_forget_check {
+    size_t struct_size;
+    double auc;
+    double error;
+    double low, high;
+    double p;
+    amun_verdict verdict;
+    int32_t reserved;
+} amun_forget_check;
+amun_status amun_forget_check_scores(amun_forget_check *result, const double *forget, size_t n_forget, const double *unseen, size_t n_unseen, double confidence);
+amun_status amun_forget_check_model(amun_forget_check *result, const amun_model *model, const amun_dataset *train, const int64_t *forget, size_t count, const amun_dataset *unseen, const int64_t *indices, size_t unseen_count, double confidence, const amun_call_options *call);
+typedef int32_t amun_select_rule;
+enum {
+    AMUN_SELECT_SAMPLES = 1,
+    AMUN_SELECT_CLASSES = 2,
+};
+typedef struct amun_select_options {
+    size_t struct_size;
+    amun_select_rule rule;
+    int32_t reserved;
+    double tolerance;
+} amun_select_options;
+amun_status amun_select_options_init(amun_select_options *opts, size_t size);
+typedef struct amun_select_trial {
+    size_t struct_size;
+    double lr;
+    double forget_accuracy;
+    double heldout_accuracy;
+    double auc, error;
+    double seconds;
+    int32_t admitted;
+    int32_t failed;
+} amun_select_trial;
+amun_status amun_select_rate(amun_select_trial *trials, size_t *best, amun_model **unlearned, const amun_model *model, const amun_dataset *train, const int64_t *forget, size_t forget_count, const amun_advset *set, const amun_dataset *heldout, const double *rates, size_t count, const amun_unlearn_options *unlearn, const amun_select_options *opts, const amun_call_options *call);
+typedef struct amun_relearn_options {
+    size_t struct_size;
+    double lr;
+    int32_t batch;
+    int32_t every;
+    int32_t most_epochs;
+    int32_t reserved;
+    uint64_t seed;
+} amun_relearn_options;
+amun_status amun_relearn_options_init(amun_relearn_options *opts, size_t size);
+typedef struct amun_relearn {
+    size_t struct_size;
+    int64_t steps;
+    double before;
+    double after;
+    double seconds;
+} amun_relearn;
+amun_status amun_relearn_time(amun_relearn *result, const amun_model *model, const amun_dataset *train, const int64_t *forget, size_t count, double target, const amun_relearn_options *opts, const amun_call_options *call);
+
+/* spectral.h */
+typedef int32_t amun_spectrum_method;
+enum {
+    AMUN_SPECTRUM_POWERQR = 1,
+    AMUN_SPECTRUM_LEGACY = 2,
+    AMUN_SPECTRUM_EXACT = 3,
+};
+typedef struct amun_spectrum_options {
+    size_t struct_size;
+    amun_spectrum_method method;
+    int32_t k;
+    int32_t block;
+    int32_t max_iterations;
+    double tol;
+    double mu;
+    int32_t fold_batchnorm;
+    int32_t certify;
+    uint64_t seed;
+} amun_spectrum_options;
+amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size);
+typedef int32_t amun_layer_kind;
+enum {
+    AMUN_LAYER_CONV2D = 1,
+    AMUN_LAYER_LINEAR = 2,
+    AMUN_LAYER_BATCHNORM = 3,
+    AMUN_LAYER_CONV2D_BATCHNORM = 4,
+    AMUN_LAYER_LINEAR_BATCHNORM = 5,
+    AMUN_LAYER_AVG_POOL = 6,
+};
+typedef int32_t amun_bound_kind;
+enum {
+    AMUN_BOUND_NONE = 0,
+    AMUN_BOUND_EXACT = 1,
+    AMUN_BOUND_DIAGONAL = 2,
+    AMUN_BOUND_FFT = 3,
+    AMUN_BOUND_GRID = 4,
+    AMUN_BOUND_GRAM_KERNEL = 5,
+    AMUN_BOUND_RESHAPED = 6,
+    AMUN_BOUND_PRODUCT = 7,
+};
+typedef struct amun_layer_spectrum {
+    size_t struct_size;
+    const char *name;
+    const char *batchnorm;
+    amun_layer_kind kind;
+    amun_node node;
+    int64_t in_shape[3];
+    int64_t out_shape[3];
+    double sigma_lower;
+    double sigma_upper;
+    double sigma_flat;
+    double residual;
+    amun_bound_kind bound;
+    int32_t values;
+    int32_t iterations;
+    int32_t converged;
+} amun_layer_spectrum;
+typedef struct amun_spectrum amun_spectrum;
+amun_status amun_spectrum_create(amun_spectrum **spectrum, amun_model *model, const amun_spectrum_options *opts);
+amun_spectrum *amun_spectrum_ref(amun_spectrum *spectrum);
+void amun_spectrum_unref(amun_spectrum *spectrum);
+amun_status amun_spectrum_run(amun_spectrum *spectrum, int32_t max_iterations, const amun_call_options *call);
+size_t amun_spectrum_count(const amun_spectrum *spectrum);
+amun_status amun_spectrum_layer(const amun_spectrum *spectrum, size_t i, amun_layer_spectrum *layer);
+amun_status amun_spectrum_values(const amun_spectrum *spectrum, size_t i, double *sigma, double *residuals, size_t count);
+amun_status amun_spectrum_vector(const amun_spectrum *spectrum, size_t i, size_t j, float *vector, size_t count);
+typedef struct amun_lipschitz {
+    size_t struct_size;
+    double upper;
+    double estimate;
+} amun_lipschitz;
+amun_status amun_lipschitz_bound(amun_lipschitz *result, double *per_node, size_t count, const amun_spectrum *spectrum);
+amun_status amun_lipschitz_local(double *largest, double *per_image, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
 """
 
 VERSION = "0.1.0"
@@ -1056,21 +1116,6 @@ ENUMS = {'amun_status': {'OK': 0,
                  'LOG_LOGIT': 5},
  'amun_rmia_mode': {'ONLINE': 1, 'OFFLINE': 2},
  'amun_rmia_population': {'POOL': 1, 'TEST_ONLY': 2},
- 'amun_spectrum_method': {'POWERQR': 1, 'LEGACY': 2, 'EXACT': 3},
- 'amun_layer_kind': {'CONV2D': 1,
-                     'LINEAR': 2,
-                     'BATCHNORM': 3,
-                     'CONV2D_BATCHNORM': 4,
-                     'LINEAR_BATCHNORM': 5,
-                     'AVG_POOL': 6},
- 'amun_bound_kind': {'NONE': 0,
-                     'EXACT': 1,
-                     'DIAGONAL': 2,
-                     'FFT': 3,
-                     'GRID': 4,
-                     'GRAM_KERNEL': 5,
-                     'RESHAPED': 6,
-                     'PRODUCT': 7},
  'amun_trw_score': {'SOFTMAX': 1, 'COSINE': 2},
  'amun_trw_control': {'NONE': 1, 'PERMUTED': 2, 'REVERSED': 3, 'UNIFORM': 4, 'RANKS': 5},
  'amun_unlearn_method': {'RETRAIN': 1,
@@ -1092,7 +1137,24 @@ ENUMS = {'amun_status': {'OK': 0,
                          'EUK': 17,
                          'CFK': 18,
                          'DELETE': 19,
-                         'TRW': 20}}
+                         'TRW': 20},
+ 'amun_verdict': {'CONSISTENT': 1, 'UNDER': 2, 'OVER': 3},
+ 'amun_select_rule': {'SAMPLES': 1, 'CLASSES': 2},
+ 'amun_spectrum_method': {'POWERQR': 1, 'LEGACY': 2, 'EXACT': 3},
+ 'amun_layer_kind': {'CONV2D': 1,
+                     'LINEAR': 2,
+                     'BATCHNORM': 3,
+                     'CONV2D_BATCHNORM': 4,
+                     'LINEAR_BATCHNORM': 5,
+                     'AVG_POOL': 6},
+ 'amun_bound_kind': {'NONE': 0,
+                     'EXACT': 1,
+                     'DIAGONAL': 2,
+                     'FFT': 3,
+                     'GRID': 4,
+                     'GRAM_KERNEL': 5,
+                     'RESHAPED': 6,
+                     'PRODUCT': 7}}
 
 # struct: its fields that hold a value of an enumeration
 ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
@@ -1114,7 +1176,9 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_rmia_options': {'signal': 'amun_signal',
                        'mode': 'amun_rmia_mode',
                        'population': 'amun_rmia_population'},
- 'amun_spectrum_options': {'method': 'amun_spectrum_method'},
- 'amun_layer_spectrum': {'kind': 'amun_layer_kind', 'bound': 'amun_bound_kind'},
  'amun_trw_options': {'score': 'amun_trw_score', 'control': 'amun_trw_control'},
- 'amun_unlearn_options': {'method': 'amun_unlearn_method'}}
+ 'amun_unlearn_options': {'method': 'amun_unlearn_method'},
+ 'amun_forget_check': {'verdict': 'amun_verdict'},
+ 'amun_select_options': {'rule': 'amun_select_rule'},
+ 'amun_spectrum_options': {'method': 'amun_spectrum_method'},
+ 'amun_layer_spectrum': {'kind': 'amun_layer_kind', 'bound': 'amun_bound_kind'}}
