@@ -139,7 +139,12 @@ amun_status amun_forget_check_scores(amun_forget_check *result, const double *fo
     amun__enter();
     amun_forget_check check = {.struct_size = sizeof check};
     AMUN__CHECK(amun__result_write(result, &check, sizeof check, "result"));
-    AMUN__CHECK(amun__forget_check(NULL, &check, forget, n_forget, unseen, n_unseen, confidence));
+    amun_context *ctx = NULL;
+    AMUN__CHECK(amun_context_create(&ctx, NULL));
+    amun_status status =
+        amun__forget_check(ctx, &check, forget, n_forget, unseen, n_unseen, confidence);
+    amun_context_unref(ctx);
+    AMUN__CHECK(status);
     return amun__result_write(result, &check, sizeof check, "result");
 }
 

@@ -489,6 +489,51 @@ FIELD(amun_unlearn_bound, before, 72, 8);
 FIELD(amun_unlearn_bound, after, 80, 8);
 FIELD(amun_unlearn_bound, bound, 88, 8);
 
+/* ---- select.h ------------------------------------------------------------------------------ */
+
+SIZE(amun_forget_check, 56);
+FIELD(amun_forget_check, struct_size, 0, 8);
+FIELD(amun_forget_check, auc, 8, 8);
+FIELD(amun_forget_check, error, 16, 8);
+FIELD(amun_forget_check, low, 24, 8);
+FIELD(amun_forget_check, high, 32, 8);
+FIELD(amun_forget_check, p, 40, 8);
+FIELD(amun_forget_check, verdict, 48, 4);
+FIELD(amun_forget_check, reserved, 52, 4);
+
+SIZE(amun_select_options, 24);
+FIELD(amun_select_options, struct_size, 0, 8);
+FIELD(amun_select_options, rule, 8, 4);
+FIELD(amun_select_options, reserved, 12, 4);
+FIELD(amun_select_options, tolerance, 16, 8);
+
+SIZE(amun_select_trial, 64);
+FIELD(amun_select_trial, struct_size, 0, 8);
+FIELD(amun_select_trial, lr, 8, 8);
+FIELD(amun_select_trial, forget_accuracy, 16, 8);
+FIELD(amun_select_trial, heldout_accuracy, 24, 8);
+FIELD(amun_select_trial, auc, 32, 8);
+FIELD(amun_select_trial, error, 40, 8);
+FIELD(amun_select_trial, seconds, 48, 8);
+FIELD(amun_select_trial, admitted, 56, 4);
+FIELD(amun_select_trial, failed, 60, 4);
+
+SIZE(amun_relearn_options, 40);
+FIELD(amun_relearn_options, struct_size, 0, 8);
+FIELD(amun_relearn_options, lr, 8, 8);
+FIELD(amun_relearn_options, batch, 16, 4);
+FIELD(amun_relearn_options, every, 20, 4);
+FIELD(amun_relearn_options, most_epochs, 24, 4);
+FIELD(amun_relearn_options, reserved, 28, 4);
+FIELD(amun_relearn_options, seed, 32, 8);
+
+SIZE(amun_relearn, 40);
+FIELD(amun_relearn, struct_size, 0, 8);
+FIELD(amun_relearn, steps, 8, 8);
+FIELD(amun_relearn, before, 16, 8);
+FIELD(amun_relearn, after, 24, 8);
+FIELD(amun_relearn, seconds, 32, 8);
+
 /* ---- mia.h --------------------------------------------------------------------------------- */
 
 SIZE(amun_rmia_options, 64);
@@ -586,6 +631,11 @@ VALUE(AMUN_ATTACK_LOSS_DLR, 2);
 VALUE(AMUN_ATTACK_LOSS_DLR_TARGETED, 3);
 VALUE(AMUN_CLAMP_PIXELS, 1);
 VALUE(AMUN_CLAMP_NORMALISED, 2);
+VALUE(AMUN_VERDICT_CONSISTENT, 1);
+VALUE(AMUN_VERDICT_UNDER, 2);
+VALUE(AMUN_VERDICT_OVER, 3);
+VALUE(AMUN_SELECT_SAMPLES, 1);
+VALUE(AMUN_SELECT_CLASSES, 2);
 VALUE(AMUN_UNLEARN_RETRAIN, 1);
 VALUE(AMUN_UNLEARN_AMUN, 2);
 VALUE(AMUN_UNLEARN_AMUN_ADVONLY, 3);

@@ -8,10 +8,11 @@
 Option structs of the library are classes (TrainOptions, ...), and functions take their fields as
 keyword arguments. What is not passed keeps the library's default.
 """
-from . import _attack, _audit, _base, _certify, _clip, _data, _ensemble, _nets, _spectral
+from . import _attack, _audit, _base, _certify, _clip, _data, _ensemble, _nets, _select, _spectral
 from ._attack import (ApgdOptions, Attack, AdvSet, FfgsmOptions, FgsmOptions, MimOptions,
                       PgdL2Options, PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)
-from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, rmia_inclusion,
+from ._audit import (Mia, MiaOptions, Report, RivalOptions, RmiaOptions, TrwOptions,
+                     UnlearnOptions, auc, rmia_inclusion,
                      rmia_scores, signal, svc_features, svc_mis, tpr_at_fpr, unlearn,
                      unlearn_train_options)
 from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKind, BusyError,
@@ -19,8 +20,8 @@ from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKin
                     Dtype, EnsembleMethod, FailurePolicy, FormatError, InternalError,
                     InvalidArgumentError, IoError, LayerKind, LogLevel, LotosMatch, Mode, Norm,
                     NotFoundError, NumericError, OutOfMemoryError, Padding, Progress, RmiaMode,
-                    RmiaPopulation, Schedule, ShapeError, Signal, SpectrumMethod, StateError,
-                    UnlearnMethod, UnsupportedError, default_context)
+                    RmiaPopulation, Schedule, SelectRule, ShapeError, Signal, SpectrumMethod, StateError,
+                    TrwControl, TrwScore, UnlearnMethod, UnsupportedError, Verdict, default_context)
 from ._certify import Certified, certify, transfer_bound, unlearn_diagnose
 from ._clip import Clipper, ClipOptions
 from ._data import Dataset, forget_indices, npy_write
@@ -28,6 +29,8 @@ from ._ensemble import (BlackBox, Ensemble, EnsembleTrainOptions, LotosOptions, 
                         transfer_black_box, transfer_white_box)
 from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolOptions,
                     TrainOptions, train)
+from ._select import (RelearnOptions, Selected, SelectOptions, forget_check, forget_check_model,
+                      relearn_time, select_rate)
 from ._spectral import Local, Spectrum, SpectrumOptions, lipschitz_local
 
 MemoryStats = _base.MemoryStats.type
@@ -41,6 +44,9 @@ LayerSpectrum = _spectral.LayerSpectrum
 Lipschitz = _spectral.Lipschitz.type
 UnlearnResult = _audit.UnlearnResult.type
 Audit = _audit.Audit.type
+ForgetCheck = _select.ForgetCheck.type
+SelectTrial = _select.SelectTrial.type
+Relearn = _select.Relearn.type
 RECORD = _attack.RECORD  # NumPy type of the rows that attacks return
 
 MARGIN_FALLBACK = _base.lib.AMUN_ATTACK_MARGIN_FALLBACK

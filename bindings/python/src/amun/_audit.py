@@ -9,6 +9,8 @@ from ._nets import TrainOptions, options_of
 
 RmiaOptions = options_class("RmiaOptions", "amun_rmia_options")
 MiaOptions = options_class("MiaOptions", "amun_mia_options")
+RivalOptions = options_class("RivalOptions", "amun_rival_options")
+TrwOptions = options_class("TrwOptions", "amun_trw_options")
 UnlearnOptions = options_class("UnlearnOptions", "amun_unlearn_options")
 UnlearnResult = Result("UnlearnResult", "amun_unlearn_result")
 Audit = Result("Audit", "amun_audit")
