@@ -151,7 +151,7 @@ typedef struct amun_ulira_options {
     amun_ulira_holdout holdout;   /**< default AMUN_ULIRA_EACH; class level only */
     amun_ulira_score score;       /**< default AMUN_ULIRA_OWN; of amun_ulira_class() only */
     double floor;      /**< smallest deviation, default 1e-3, range [1e-12, 1e3] */
-    int64_t neighbour; /**< a retained class (amun_miann.neighbour); default -1: none; needed by NEIGHBOUR, JOINT */
+    int64_t neighbour; /**< a retained class (amun_miann.neighbour); default -1: none, range [-1, 1e9]; for NEIGHBOUR and JOINT */
 } amun_ulira_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_ulira_options_init(amun_ulira_options *opts, size_t size);

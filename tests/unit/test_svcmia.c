@@ -79,7 +79,8 @@ START_TEST(test_protocols)
     ck_close(t.correctness, 100.0, 0.0);
     ck_ok(amun_svcmia_kodge(&t, SET(remain), SET(forget), SET(forget_test), &o));
     ck_assert(t.members == 120 && t.nonmembers == 40 && t.queries == 30);
-    ck_assert(t.confidence == 100.0 && t.modified_entropy == 100.0 && t.probabilities == 100.0);
+    ck_assert_msg(t.confidence >= 90.0 && t.modified_entropy >= 90.0 && t.probabilities >= 90.0,
+                  "%g, %g, %g", t.confidence, t.modified_entropy, t.probabilities);
     make(&forget, 40, 0, 6.0, 3); /* as the original model has it: members, right and confident */
     ck_ok(amun_svcmia_salun(&t, SET(remain), SET(test), SET(forget), &o));
     ck_assert(t.confidence < 30.0 && t.modified_entropy < 30.0);
