@@ -128,8 +128,8 @@ enum {
 typedef int32_t amun_ulira_centre;
 enum {
     AMUN_ULIRA_CENTRE_AUTO = 1, /**< mean below 8 models in the fit, else median */
-    AMUN_ULIRA_MEAN = 2,
-    AMUN_ULIRA_MEDIAN = 3
+    AMUN_ULIRA_CENTRE_MEAN = 2,
+    AMUN_ULIRA_CENTRE_MEDIAN = 3
 };
 typedef int32_t amun_ulira_holdout;
 enum {

@@ -76,8 +76,8 @@ static int compare_doubles(const void *a, const void *b)
 
 double amun__ulira_centre(double *values, size_t count, const amun_ulira_options *opts)
 {
-    const bool median =
-        opts->centre == AMUN_ULIRA_MEDIAN || (opts->centre == AMUN_ULIRA_CENTRE_AUTO && count >= 8);
+    const bool median = opts->centre == AMUN_ULIRA_CENTRE_MEDIAN ||
+                        (opts->centre == AMUN_ULIRA_CENTRE_AUTO && count >= 8);
     if (!median) {
         double mean;
         amun__mean_sd(values, count, &mean, NULL);

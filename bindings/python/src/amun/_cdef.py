@@ -446,8 +446,8 @@ enum {
 typedef int32_t amun_ulira_centre;
 enum {
     AMUN_ULIRA_CENTRE_AUTO = 1,
-    AMUN_ULIRA_MEAN = 2,
-    AMUN_ULIRA_MEDIAN = 3,
+    AMUN_ULIRA_CENTRE_MEAN = 2,
+    AMUN_ULIRA_CENTRE_MEDIAN = 3,
 };
 typedef int32_t amun_ulira_holdout;
 enum {
@@ -1115,7 +1115,7 @@ ENUMS = {'amun_status': {'OK': 0,
  'amun_miann_features': {'LOGITS': 1, 'LOGPROBS': 2, 'PROBS': 3, 'SCALAR': 4},
  'amun_miann_kernel': {'LINEAR': 1, 'RBF': 2, 'HINGE': 3},
  'amun_ulira_variance': {'PER_SAMPLE': 1, 'POOLED': 2, 'GLOBAL_REF': 3},
- 'amun_ulira_centre': {'CENTRE_AUTO': 1, 'MEAN': 2, 'MEDIAN': 3},
+ 'amun_ulira_centre': {'AUTO': 1, 'MEAN': 2, 'MEDIAN': 3},
  'amun_ulira_holdout': {'EACH': 1, 'LAST': 2},
  'amun_ulira_score': {'OWN': 1, 'NEIGHBOUR': 2, 'JOINT': 3},
  'amun_clip_method': {'BLOCK': 1,
