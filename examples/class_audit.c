@@ -119,7 +119,7 @@ typedef struct outputs {
 
 static outputs read_outputs(const ex_list *files)
 {
-    outputs o = {NULL};
+    outputs o = {.values = NULL};
     for (size_t i = 0; i < files->count; i++) {
         array a = read_npy(files->items[i], false);
         const int64_t *tail = a.shape + a.axes - 2;

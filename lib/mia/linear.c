@@ -139,6 +139,9 @@ static amun_status newton(const problem *p, double *w, double *room)
     const size_t d = p->width + 1;
     double *g = room, *trial = room + d, *step = room + 2 * d, *hessian = room + 3 * d;
     double value = objective(p, w), began = 0.0;
+    if (!isfinite(value)) {
+        return amun__fail(AMUN_ERROR_NUMERIC, "linear classifier: a feature is not finite");
+    }
     for (int32_t round = 0; round < MOST_STEPS; round++) {
         bool positive = false;
         AMUN__CHECK(derivatives(p, w, g, hessian, hessian + d * d));
