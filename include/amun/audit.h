@@ -128,8 +128,8 @@ enum {
 typedef int32_t amun_ulira_centre;
 enum {
     AMUN_ULIRA_CENTRE_AUTO = 1, /**< mean below 8 models in the fit, else median */
-    AMUN_ULIRA_MEAN = 2,
-    AMUN_ULIRA_MEDIAN = 3
+    AMUN_ULIRA_CENTRE_MEAN = 2,
+    AMUN_ULIRA_CENTRE_MEDIAN = 3
 };
 typedef int32_t amun_ulira_holdout;
 enum {
@@ -151,7 +151,7 @@ typedef struct amun_ulira_options {
     amun_ulira_holdout holdout;   /**< default AMUN_ULIRA_EACH; class level only */
     amun_ulira_score score;       /**< default AMUN_ULIRA_OWN; of amun_ulira_class() only */
     double floor;      /**< smallest deviation, default 1e-3, range [1e-12, 1e3] */
-    int64_t neighbour; /**< a retained class (amun_miann.neighbour); default -1: none; needed by NEIGHBOUR, JOINT */
+    int64_t neighbour; /**< a retained class (amun_miann.neighbour); default -1: none, range [-1, 1e9]; for NEIGHBOUR and JOINT */
 } amun_ulira_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_ulira_options_init(amun_ulira_options *opts, size_t size);
@@ -209,6 +209,83 @@ AMUN_API amun_status amun_ulira_sample_scores(amun_ulira_samples *result, double
                                               size_t models, const double *target,
                                               const uint8_t *truth, size_t n,
                                               const amun_ulira_options *opts);
+
+/* ---- distances to retrained models ----------------------------------------------------------------- */
+
+/** Of the unlearned model's predictions p to those of retrained models, P their mean, over the rows chosen;
+ *  each beside its null: a retrained model in the place of p, the others as P, mean and sample deviation
+ *  over them (NaN below two). Ideal: not above the null. @since 0.1 */
+typedef struct amun_distance {
+    size_t struct_size;
+    int64_t models, rows;
+    double tv, tv_null, tv_null_sd; /**< mean of 1/2 sum |p - P|, in [0, 1] */
+    double js, js_null, js_null_sd; /**< mean Jensen-Shannon divergence, natural logarithm, in [0, ln 2] */
+    double kl, kl_null, kl_null_sd; /**< mean KL(P || p), probabilities floored at 1e-12 in the logarithm */
+    double routing_tv, routing_tv_null, routing_tv_null_sd; /**< TV between the mean predictions */
+    double activation, activation_null, activation_null_sd; /**< mean |p - p_r| (l2) over retrained models r */
+} amun_distance;
+/** [out] result; [out] tv_rows: nullable, n doubles, the TV of each row, NaN where it was not chosen;
+ *  [in] retrained [models >= 1, n, classes], unlearned [n, classes]; [in] chosen: n_chosen classes whose
+ *  rows count (forget classes, or the retained ones); NULL with labels NULL: all rows. @since 0.1 */
+AMUN_API amun_status amun_distance_compute(amun_distance *result, double *tv_rows,
+                                           const amun_tensor_view *retrained,
+                                           const amun_tensor_view *unlearned,
+                                           const amun_tensor_view *labels, const int64_t *chosen,
+                                           size_t n_chosen);
+/** Where the rows go: percent of them whose largest logit is that of each class.
+ *  [out] shares: [models + 1][classes], the last row is the unlearned model's; [in] as above. @since 0.1 */
+AMUN_API amun_status amun_distance_routing(double *shares, const amun_tensor_view *retrained,
+                                           const amun_tensor_view *unlearned,
+                                           const amun_tensor_view *labels, const int64_t *chosen,
+                                           size_t n_chosen);
+/** ZRF (Chundawat et al., arXiv 2205.08096): 1 - mean JS of the unlearned model's predictions to a freshly initialised
+ *  network's, natural logarithm, so in [1 - ln 2, 1]. [in] both [n, classes]. @since 0.1 */
+AMUN_API amun_status amun_distance_zrf(double *zrf, const amun_tensor_view *unlearned,
+                                       const amun_tensor_view *random);
+/** KLOM: per sample, KL(unlearned || retrained) between histograms of phi over models: 20 bins over the joint
+ *  range, scores clipped to +-100, empty retrained bins floored at 1e-5. [out] mean, p95 (95th percentile,
+ *  linear interpolation) over samples, rows (n): nullable; [in] unlearned [n_unlearned][n], retrained
+ *  [n_retrained][n], no NaN. @since 0.1 */
+AMUN_API amun_status amun_distance_klom(double *mean, double *p95, double *rows,
+                                        const double *unlearned, size_t n_unlearned,
+                                        const double *retrained, size_t n_retrained, size_t n);
+
+/* ---- SVC-MIA in the two protocols of class unlearning ----------------------------------------------- */
+
+/** NULL options mean the defaults. @since 0.1 */
+typedef struct amun_svcmia_options {
+    size_t struct_size;
+    int64_t limit; /**< rows per side of the fit, drawn from larger sets; default 5000, range [0, 1e8]; 0: as
+                        published, all of them (SalUn: the first rows, as many as the smaller side has) */
+    uint64_t seed; /**< of the draws; default 0 */
+} amun_svcmia_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
+AMUN_API amun_status amun_svcmia_options_init(amun_svcmia_options *opts, size_t size);
+
+/** Percent of the queried rows called non-members by SVC(C = 3, RBF, gamma = 1 / features) on each feature. A
+ *  model retrained without a class scores 100; the number to meet is a retrained model's. @since 0.1 */
+typedef struct amun_svcmia {
+    size_t struct_size;
+    int64_t members, nonmembers, queries; /**< rows that were used */
+    int64_t limit;                        /**< the options', for the record */
+    uint64_t seed;
+    double confidence, correctness, entropy, modified_entropy, probabilities;
+} amun_svcmia;
+/** Protocol of SalUn and l1-sparse: fitted on retained training rows (members, as many as there are test rows) against test
+ *  rows; asks about forgotten training rows. Leave rows of forget classes out of `test` and say so.
+ *  [in] each logits [n, classes] with labels [n]. Statuses: UNSUPPORTED (without libsvm), BACKEND. @since 0.1 */
+AMUN_API amun_status
+amun_svcmia_salun(amun_svcmia *result, const amun_tensor_view *remain,
+                  const amun_tensor_view *remain_labels, const amun_tensor_view *test,
+                  const amun_tensor_view *test_labels, const amun_tensor_view *forget,
+                  const amun_tensor_view *forget_labels, const amun_svcmia_options *opts);
+/** Protocol of Kodge et al.: fitted on retained training rows (members) against forgotten training rows; asks about
+ *  test rows of the forget classes. Arguments and statuses as above. @since 0.1 */
+AMUN_API amun_status
+amun_svcmia_kodge(amun_svcmia *result, const amun_tensor_view *remain,
+                  const amun_tensor_view *remain_labels, const amun_tensor_view *forget,
+                  const amun_tensor_view *forget_labels, const amun_tensor_view *forget_test,
+                  const amun_tensor_view *forget_test_labels, const amun_svcmia_options *opts);
 
 #ifdef __cplusplus
 }

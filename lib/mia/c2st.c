@@ -96,7 +96,7 @@ static amun_status run_fold(bench *b, const double *first, const double *second,
                                  b->width);
         }
     }
-    amun__standardise(b->x, 2 * n, trained, b->width);
+    AMUN__CHECK(amun__standardise(b->x, 2 * n, trained, b->width));
     AMUN__CHECK(amun__linear_fit(b->ctx, AMUN__LOGISTIC, b->w, b->x, b->y, trained, b->width,
                                  b->opts->ridge, (const double[2]){1.0, 1.0}));
     double *positives = b->scores, *negatives = b->scores + n;

@@ -252,7 +252,7 @@ void amun__leave_one_out(const double *values, size_t n, double *mean, double *s
     *sd = n > 1 ? sqrt(squares / (double)(n - 1)) : NAN;
 }
 
-void amun__standardise(double *x, size_t n, size_t n_fit, size_t width)
+amun_status amun__standardise(double *x, size_t n, size_t n_fit, size_t width)
 {
     for (size_t k = 0; k < width; k++) {
         double mean = 0.0, squares = 0.0;
@@ -264,8 +264,12 @@ void amun__standardise(double *x, size_t n, size_t n_fit, size_t width)
             squares += (x[i * width + k] - mean) * (x[i * width + k] - mean);
         }
         const double sd = sqrt(squares / (double)n_fit);
+        if (!isfinite(sd)) {
+            return amun__fail(AMUN_ERROR_NUMERIC, "feature %zu: its deviation is %g", k, sd);
+        }
         for (size_t i = 0; i < n; i++) {
             x[i * width + k] = (x[i * width + k] - mean) / (sd > 0.0 ? sd : 1.0);
         }
     }
+    return AMUN_OK;
 }

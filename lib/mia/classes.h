@@ -62,8 +62,8 @@ void amun__mean_sd(const double *values, size_t n, double *mean, double *sd);
 void amun__leave_one_out(const double *values, size_t n, double *mean, double *sd);
 
 /* Columns of x[n][width] to mean 0 and deviation 1 of the first n_fit rows; a column that does not
- * vary there is only centred. */
-void amun__standardise(double *x, size_t n, size_t n_fit, size_t width);
+ * vary there is only centred. NUMERIC: values so far apart that the deviation overflows. */
+amun_status amun__standardise(double *x, size_t n, size_t n_fit, size_t width);
 
 /* ---- linear classifiers (linear.c) --------------------------------------------------------------
  */

@@ -57,11 +57,17 @@ static double objective(const problem *p, const double *w)
     return sum;
 }
 
-/* Gradient g[width + 1] and the upper triangle of the Hessian. The offset's own entry is raised a
- * little, so that a Hessian of separated samples can still be factored; the minimum stays. */
-static void derivatives(const problem *p, const double *w, double *g, double *hessian)
+enum { BLOCK = 256 }; /* rows that enter the Hessian in one product */
+
+/* Gradient g[width + 1] and Hessian, with room for a block of rows. The offset's own entry is
+ * raised a little, so that a Hessian of separated samples can still be factored; the minimum stays.
+ */
+static amun_status derivatives(const problem *p, const double *w, double *g, double *hessian,
+                               double *block)
 {
     const size_t d = p->width + 1;
+    const int64_t extent = (int64_t)d;
+    int64_t rows = 0;
     memset(hessian, 0, d * d * sizeof *hessian);
     for (size_t k = 0; k < d; k++) {
         g[k] = penalty_of(p, k) * w[k];
@@ -74,15 +80,23 @@ static void derivatives(const problem *p, const double *w, double *g, double *he
         double first, second;
         (void)loss_at(p->loss, sign * f, &first, &second);
         first *= sign * p->cost[p->y[i]];
-        second *= p->cost[p->y[i]];
-        for (size_t k = 0; k < d; k++) {
-            const double xk = k < p->width ? x[k] : 1.0;
-            g[k] += first * xk;
-            for (size_t l = k; l < d && second > 0.0; l++) {
-                hessian[k * d + l] += second * xk * (l < p->width ? x[l] : 1.0);
+        if (second > 0.0) {
+            const double root = sqrt(second * p->cost[p->y[i]]);
+            double *row = block + (size_t)rows++ * d;
+            for (size_t k = 0; k < d; k++) {
+                row[k] = root * (k < p->width ? x[k] : 1.0);
             }
         }
+        for (size_t k = 0; k < d; k++) {
+            g[k] += first * (k < p->width ? x[k] : 1.0);
+        }
+        if (rows == BLOCK || (i + 1 == p->n && rows > 0)) {
+            AMUN__CHECK(
+                amun__gemm_f64(true, false, extent, extent, rows, 1.0, block, block, 1.0, hessian));
+            rows = 0;
+        }
     }
+    return AMUN_OK;
 }
 
 static double largest(const double *g, size_t n)
@@ -119,15 +133,18 @@ static bool take_step(const problem *p, double *w, double *trial, const double *
 
 enum { MOST_STEPS = 200 };
 
-/* Room: gradient and trial point of d values each, Hessian d * d, and the step. */
+/* Room: gradient, trial point and step of d values each, Hessian d * d, a block of rows. */
 static amun_status newton(const problem *p, double *w, double *room)
 {
     const size_t d = p->width + 1;
     double *g = room, *trial = room + d, *step = room + 2 * d, *hessian = room + 3 * d;
     double value = objective(p, w), began = 0.0;
+    if (!isfinite(value)) {
+        return amun__fail(AMUN_ERROR_NUMERIC, "linear classifier: a feature is not finite");
+    }
     for (int32_t round = 0; round < MOST_STEPS; round++) {
         bool positive = false;
-        derivatives(p, w, g, hessian);
+        AMUN__CHECK(derivatives(p, w, g, hessian, hessian + d * d));
         const double size = largest(g, d);
         began = round == 0 ? size : began;
         if (size <= 1e-10 * fmax(1.0, began)) {
@@ -155,7 +172,7 @@ amun_status amun__linear_fit(amun_context *ctx, amun__loss_kind loss, double *w,
     const size_t d = width + 1;
     double *room = NULL;
     size_t count;
-    if (!amun__mul_size(&count, d, d + 3)) {
+    if (!amun__mul_size(&count, d, d + 3 + BLOCK)) {
         return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "%zu features are too many", width);
     }
     AMUN__CHECK(amun__alloc(ctx, &room, count, sizeof *room));

@@ -142,7 +142,7 @@ fail:
  */
 
 /* Features of every row, standardised with the fit half of the same model. */
-static void read_features(run *r, const amun__outputs *o, size_t model)
+static amun_status read_features(run *r, const amun__outputs *o, size_t model)
 {
     const amun__class_split *s = r->split;
     for (size_t i = 0; i < r->n_rows; i++) {
@@ -162,7 +162,7 @@ static void read_features(run *r, const amun__outputs *o, size_t model)
             }
         }
     }
-    amun__standardise(r->x, r->n_rows, r->n_fit, r->width);
+    return amun__standardise(r->x, r->n_rows, r->n_fit, r->width);
 }
 
 /* How many of the rows first .. first + n - 1 with `is` as wanted (2: any) are accepted. */
@@ -237,7 +237,7 @@ static amun_status run_model(run *r, const amun__outputs *o, size_t model, doubl
     for (size_t j = 0; j < s->classes; j++) {
         accuracy[j] = sanity[j] = NAN;
     }
-    read_features(r, o, model);
+    AMUN__CHECK(read_features(r, o, model));
     for (size_t k = 0; k < s->n_retained; k++) {
         const size_t j = (size_t)s->retained[k];
         amun_status status = discriminate(r, k, &accuracy[j], &sanity[j]);

@@ -192,6 +192,13 @@ amun_status amun__svm_train(amun_context *ctx, amun__svm **out, const double *x,
         .shrinking = 1,
     };
     *out = NULL;
+    for (size_t i = 0; i < n * width; i++) {
+        if (!isfinite(x[i])) {
+            return amun__fail(AMUN_ERROR_NUMERIC,
+                              "support-vector machine: feature %zu of row %zu is %g", i % width,
+                              i / width, x[i]);
+        }
+    }
     silence_once();
     amun_status status = AMUN_OK;
     amun__svm *svm = NULL;

@@ -26,7 +26,7 @@ static const amun__field option_fields[] = {
     AMUN__FIELD_ENUM(amun_ulira_options, holdout, 1, 2, holdout_names),
     AMUN__FIELD_ENUM(amun_ulira_options, score, 1, 3, score_names),
     AMUN__FIELD(amun_ulira_options, floor, AMUN__FIELD_F64, 1e-12, 1e3),
-    AMUN__FIELD(amun_ulira_options, neighbour, AMUN__FIELD_I64, -1, 9007199254740992.0),
+    AMUN__FIELD(amun_ulira_options, neighbour, AMUN__FIELD_I64, -1, 1e9),
 };
 static const amun__options_table options_table = {
     .name = "amun_ulira_options",
@@ -76,8 +76,8 @@ static int compare_doubles(const void *a, const void *b)
 
 double amun__ulira_centre(double *values, size_t count, const amun_ulira_options *opts)
 {
-    const bool median =
-        opts->centre == AMUN_ULIRA_MEDIAN || (opts->centre == AMUN_ULIRA_CENTRE_AUTO && count >= 8);
+    const bool median = opts->centre == AMUN_ULIRA_CENTRE_MEDIAN ||
+                        (opts->centre == AMUN_ULIRA_CENTRE_AUTO && count >= 8);
     if (!median) {
         double mean;
         amun__mean_sd(values, count, &mean, NULL);

@@ -260,6 +260,74 @@ static amun_status use_mia(const void *o)
     return status;
 }
 
+/* Outputs of three models on fifteen rows of three classes, for the audits of a forgotten class. */
+static struct {
+    double values[3][15][3];
+    int64_t labels[15];
+    amun_tensor_view models, one, label_view;
+} saved;
+static const int64_t forgotten[1] = {1};
+
+static void save_outputs(void)
+{
+    for (int i = 0; i < 15; i++) {
+        saved.labels[i] = i % 3;
+        for (int m = 0; m < 3; m++) {
+            for (int j = 0; j < 3; j++) {
+                saved.values[m][i][j] = (j == i % 3 ? 3.0 : 0.0) + sin(5.0 * i + 3.0 * j + 2.0 * m);
+            }
+        }
+    }
+    const int64_t shape[3] = {3, 15, 3};
+    ck_ok(amun_tensor_view_init(&saved.models, saved.values, AMUN_DTYPE_F64, 3, shape));
+    ck_ok(amun_tensor_view_init(&saved.one, saved.values, AMUN_DTYPE_F64, 2, shape + 1));
+    ck_ok(amun_tensor_view_init(&saved.label_view, saved.labels, AMUN_DTYPE_I64, 1, shape + 1));
+}
+
+#define AUDIT_INIT(kind)                                                                           \
+    static amun_status init_##kind(void *o, size_t n)                                              \
+    {                                                                                              \
+        save_outputs();                                                                            \
+        return amun_##kind##_options_init(o, n);                                                   \
+    }
+AUDIT_INIT(miann)
+AUDIT_INIT(c2st)
+AUDIT_INIT(svcmia)
+AUDIT_INIT(ulira)
+
+static amun_status use_miann(const void *o)
+{
+    amun_miann told = {.struct_size = sizeof told};
+    return amun_miann_compute(&told, NULL, NULL, &saved.models, &saved.one, &saved.label_view,
+                              forgotten, 1, o);
+}
+static amun_status use_c2st(const void *o)
+{
+    amun_c2st told = {.struct_size = sizeof told};
+    return amun_c2st_compute(&told, &saved.models, &saved.one, &saved.label_view, forgotten, 1, o);
+}
+static amun_status use_ulira(const void *o)
+{
+    amun_ulira told = {.struct_size = sizeof told};
+    return amun_ulira_class(&told, &saved.models, &saved.models, &saved.one, &saved.label_view,
+                            forgotten, 1, o);
+}
+static amun_status use_ulira_in_samples(const void *o)
+{
+    static const double scores[8] = {0, 1, 2, 3, 4, 5, 6, 8};
+    static const uint8_t state[8] = {0, 0, 0, 0, 1, 1, 1, 1}, truth[2] = {0, 1};
+    amun_ulira_samples told = {.struct_size = sizeof told};
+    return amun_ulira_sample_scores(&told, NULL, scores, state, 4, scores, truth, 2, o);
+}
+static amun_status use_svcmia(const void *o)
+{
+    amun_svcmia told = {.struct_size = sizeof told};
+    amun_tensor_view *z = &saved.one, *y = &saved.label_view;
+    amun_status status = amun_svcmia_kodge(&told, z, y, z, y, z, y, o);
+    /* a build without libsvm has read the options all the same */
+    return strstr(amun_last_error_message(), "libsvm") != NULL ? AMUN_OK : status;
+}
+
 /* ---- the documented ranges ------------------------------------------------------------------- */
 
 enum { F64 = 1, I32, I64, RESERVED };
@@ -442,6 +510,23 @@ static const range rmia_ranges[] = {R_SLOW(rmia, signal, I32, 1, 5),
                                     END};
 static const range mia_ranges[] = {R_SLOW(mia, references, I32, 2, 4096),
                                    R(mia, subsamples, I32, 1, 1000), END};
+static const range miann_ranges[] = {R(miann, features, I32, 1, 4),
+                                     R_SLOW(miann, kernel, I32, 1, 3),
+                                     R_SLOW(miann, c, F64, 0, 1e6),
+                                     R(miann, fit_share, F64, 0.1, 0.9),
+                                     R(miann, top_m, I32, 1, 65536),
+                                     R_ZERO(miann, reserved0),
+                                     END};
+static const range c2st_ranges[] = {R_SLOW(c2st, folds, I32, 2, 100), R_ZERO(c2st, reserved0),
+                                    R(c2st, ridge, F64, 1e-9, 1e9), END};
+static const range ulira_ranges[] = {R(ulira, variance, I32, 1, 3),
+                                     R(ulira, centre, I32, 1, 3),
+                                     R(ulira, holdout, I32, 1, 2),
+                                     R_SLOW(ulira, score, I32, 1, 3),
+                                     R(ulira, floor, F64, 1e-12, 1e3),
+                                     R_SLOW(ulira, neighbour, I64, -1, 1e9),
+                                     END};
+static const range svcmia_ranges[] = {R(svcmia, limit, I64, 0, 1e8), END};
 
 static const struct {
     const char *name;
@@ -480,6 +565,12 @@ static const struct {
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia_in_signal, rmia_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia_in_mia, rmia_ranges},
     {"amun_mia_options", sizeof(amun_mia_options), init_mia, use_mia, mia_ranges},
+    {"amun_miann_options", sizeof(amun_miann_options), init_miann, use_miann, miann_ranges},
+    {"amun_c2st_options", sizeof(amun_c2st_options), init_c2st, use_c2st, c2st_ranges},
+    {"amun_ulira_options", sizeof(amun_ulira_options), init_ulira, use_ulira, ulira_ranges},
+    {"amun_ulira_options", sizeof(amun_ulira_options), init_ulira, use_ulira_in_samples,
+     ulira_ranges},
+    {"amun_svcmia_options", sizeof(amun_svcmia_options), init_svcmia, use_svcmia, svcmia_ranges},
 };
 enum { STRUCTS = sizeof structs / sizeof structs[0], ROOM = 8192 };
 

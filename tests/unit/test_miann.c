@@ -187,6 +187,19 @@ START_TEST(test_refusals)
     s.retrained[1][4][3] = NAN;
     ck_fails(amun_miann_compute(&told, NULL, NULL, &s.r, &s.u, &s.l, forget, 1, NULL),
              AMUN_ERROR_NUMERIC, "model 1: retrained: row 4, class 3");
+    for (int k = AMUN_MIANN_LINEAR; k <= AMUN_MIANN_HINGE; k++) { /* finite, but not their spread */
+        amun_miann_options o;
+        ck_ok(amun_miann_options_init(&o, sizeof o));
+        o.kernel = k;
+        make(&s);
+        for (int i = 0; i < N; i++) {
+            s.unlearned[i][3] = i % 2 ? 1e308 : -1e308;
+        }
+        if (k == AMUN_MIANN_LINEAR || amun__svc_available()) {
+            ck_fails(amun_miann_compute(&told, NULL, NULL, &s.r, &s.u, &s.l, forget, 1, &o),
+                     AMUN_ERROR_NUMERIC, "unlearned model: feature 2: its deviation is inf");
+        }
+    }
     make(&s);
     s.labels[3] = K;
     ck_fails(amun_miann_compute(&told, NULL, NULL, &s.r, &s.u, &s.l, forget, 1, NULL),

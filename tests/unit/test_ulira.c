@@ -65,10 +65,10 @@ START_TEST(test_centre)
     ck_ok(amun_ulira_options_init(&o, sizeof o));
     o.holdout = AMUN_ULIRA_LAST;
     o.variance = AMUN_ULIRA_GLOBAL_REF; /* one deviation for both: only the centres decide */
-    o.centre = AMUN_ULIRA_MEDIAN;
+    o.centre = AMUN_ULIRA_CENTRE_MEDIAN;
     ck_ok(amun_ulira_class_scores(&t, u[0], 4, r[0], 4, NULL, 1, &o));
     ck_close(t.auc, 100.0, 0.0);
-    o.centre = AMUN_ULIRA_MEAN;
+    o.centre = AMUN_ULIRA_CENTRE_MEAN;
     ck_ok(amun_ulira_class_scores(&t, u[0], 4, r[0], 4, NULL, 1, &o));
     ck_close(t.auc, 0.0, 0.0);
     o.centre = AMUN_ULIRA_CENTRE_AUTO; /* three models */
@@ -195,7 +195,7 @@ START_TEST(test_neighbour)
     }
     o.score = AMUN_ULIRA_JOINT;
     o.neighbour = 1;
-    o.centre = AMUN_ULIRA_MEAN; /* medians of each score apart would cost five points */
+    o.centre = AMUN_ULIRA_CENTRE_MEAN; /* medians of each score apart would cost five points */
     ck_ok(amun_ulira_class(&t, &view[1], &view[0], &view[2], &label_view, forget, 1, &o));
     ck_assert_msg(fabs(t.auc - 81.9) < 2.0, "AUC %g", t.auc); /* centres of 15 models uncertain */
     ck_assert_msg(t.flagged > 65.0 && t.flagged_retrained < 35.0, "%g", t.flagged);

@@ -8,13 +8,19 @@
 Option structs of the library are classes (TrainOptions, ...), and functions take their fields as
 keyword arguments. What is not passed keeps the library's default.
 """
-from . import _attack, _audit, _base, _certify, _clip, _data, _ensemble, _nets, _select, _spectral
+from . import (_attack, _audit, _audit_class, _base, _certify, _clip, _data, _ensemble, _nets,
+               _select, _spectral)
 from ._attack import (ApgdOptions, Attack, AdvSet, FfgsmOptions, FgsmOptions, MimOptions,
                       PgdL2Options, PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)
 from ._audit import (Mia, MiaOptions, Report, RivalOptions, RmiaOptions, TrwOptions,
                      UnlearnOptions, auc, rmia_inclusion,
                      rmia_scores, signal, svc_features, svc_mis, tpr_at_fpr, unlearn,
                      unlearn_train_options)
+from ._audit_class import (C2stOptions, Distance, Klom, Miann, MiannFeatures, MiannKernel,
+                           MiannOptions, SvcmiaOptions, UliraCentre, UliraHoldout, UliraOptions,
+                           UliraSamples, UliraScore, UliraVariance, c2st, distance, klom, miann, routing,
+                           svcmia_kodge, svcmia_salun, ulira_class, ulira_class_scores, ulira_phi,
+                           ulira_samples, zrf)
 from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKind, BusyError,
                     CancelledError, Clamp, ClipBatchnorm, ClipMethod, Context, ContextOptions,
                     Dtype, EnsembleMethod, FailurePolicy, FormatError, InternalError,
@@ -47,6 +53,9 @@ Audit = _audit.Audit.type
 ForgetCheck = _select.ForgetCheck.type
 SelectTrial = _select.SelectTrial.type
 Relearn = _select.Relearn.type
+C2st = _audit_class.C2st.type
+Ulira = _audit_class.Ulira.type
+Svcmia = _audit_class.Svcmia.type
 RECORD = _attack.RECORD  # NumPy type of the rows that attacks return
 
 MARGIN_FALLBACK = _base.lib.AMUN_ATTACK_MARGIN_FALLBACK
@@ -54,6 +63,9 @@ RETRIED = _base.lib.AMUN_ATTACK_RETRIED
 BY_APGD_CE = _base.lib.AMUN_ATTACK_BY_APGD_CE
 BY_APGD_T = _base.lib.AMUN_ATTACK_BY_APGD_T
 BY_SQUARE = _base.lib.AMUN_ATTACK_BY_SQUARE
+ULIRA_UNSEEN = _base.lib.AMUN_ULIRA_UNSEEN
+ULIRA_UNLEARNED = _base.lib.AMUN_ULIRA_UNLEARNED
+ULIRA_MEMBER = _base.lib.AMUN_ULIRA_MEMBER
 LEGACY_CLAMP = _base.lib.AMUN_ATTACK_LEGACY_CLAMP
 
 __version__ = _base.text(_base.lib.amun_version_string())

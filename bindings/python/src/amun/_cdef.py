@@ -446,8 +446,8 @@ enum {
 typedef int32_t amun_ulira_centre;
 enum {
     AMUN_ULIRA_CENTRE_AUTO = 1,
-    AMUN_ULIRA_MEAN = 2,
-    AMUN_ULIRA_MEDIAN = 3,
+    AMUN_ULIRA_CENTRE_MEAN = 2,
+    AMUN_ULIRA_CENTRE_MEDIAN = 3,
 };
 typedef int32_t amun_ulira_holdout;
 enum {
@@ -495,6 +495,34 @@ typedef struct amun_ulira_samples {
     double tpr_1, tpr_01;
 } amun_ulira_samples;
 amun_status amun_ulira_sample_scores(amun_ulira_samples *result, double *p, const double *scores, const uint8_t *state, size_t models, const double *target, const uint8_t *truth, size_t n, const amun_ulira_options *opts);
+typedef struct amun_distance {
+    size_t struct_size;
+    int64_t models, rows;
+    double tv, tv_null, tv_null_sd;
+    double js, js_null, js_null_sd;
+    double kl, kl_null, kl_null_sd;
+    double routing_tv, routing_tv_null, routing_tv_null_sd;
+    double activation, activation_null, activation_null_sd;
+} amun_distance;
+amun_status amun_distance_compute(amun_distance *result, double *tv_rows, const amun_tensor_view *retrained, const amun_tensor_view *unlearned, const amun_tensor_view *labels, const int64_t *chosen, size_t n_chosen);
+amun_status amun_distance_routing(double *shares, const amun_tensor_view *retrained, const amun_tensor_view *unlearned, const amun_tensor_view *labels, const int64_t *chosen, size_t n_chosen);
+amun_status amun_distance_zrf(double *zrf, const amun_tensor_view *unlearned, const amun_tensor_view *random);
+amun_status amun_distance_klom(double *mean, double *p95, double *rows, const double *unlearned, size_t n_unlearned, const double *retrained, size_t n_retrained, size_t n);
+typedef struct amun_svcmia_options {
+    size_t struct_size;
+    int64_t limit;
+    uint64_t seed;
+} amun_svcmia_options;
+amun_status amun_svcmia_options_init(amun_svcmia_options *opts, size_t size);
+typedef struct amun_svcmia {
+    size_t struct_size;
+    int64_t members, nonmembers, queries;
+    int64_t limit;
+    uint64_t seed;
+    double confidence, correctness, entropy, modified_entropy, probabilities;
+} amun_svcmia;
+amun_status amun_svcmia_salun(amun_svcmia *result, const amun_tensor_view *remain, const amun_tensor_view *remain_labels, const amun_tensor_view *test, const amun_tensor_view *test_labels, const amun_tensor_view *forget, const amun_tensor_view *forget_labels, const amun_svcmia_options *opts);
+amun_status amun_svcmia_kodge(amun_svcmia *result, const amun_tensor_view *remain, const amun_tensor_view *remain_labels, const amun_tensor_view *forget, const amun_tensor_view *forget_labels, const amun_tensor_view *forget_test, const amun_tensor_view *forget_test_labels, const amun_svcmia_options *opts);
 
 /* clip.h */
 typedef int32_t amun_clip_method;
@@ -1087,7 +1115,7 @@ ENUMS = {'amun_status': {'OK': 0,
  'amun_miann_features': {'LOGITS': 1, 'LOGPROBS': 2, 'PROBS': 3, 'SCALAR': 4},
  'amun_miann_kernel': {'LINEAR': 1, 'RBF': 2, 'HINGE': 3},
  'amun_ulira_variance': {'PER_SAMPLE': 1, 'POOLED': 2, 'GLOBAL_REF': 3},
- 'amun_ulira_centre': {'CENTRE_AUTO': 1, 'MEAN': 2, 'MEDIAN': 3},
+ 'amun_ulira_centre': {'AUTO': 1, 'MEAN': 2, 'MEDIAN': 3},
  'amun_ulira_holdout': {'EACH': 1, 'LAST': 2},
  'amun_ulira_score': {'OWN': 1, 'NEIGHBOUR': 2, 'JOINT': 3},
  'amun_clip_method': {'BLOCK': 1,
