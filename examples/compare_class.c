@@ -5,13 +5,13 @@
 #include "compare.h"
 #include "picture.h"
 
-enum { ACC_R, ACC_F, ACC_DF, NN_GAP, TOP_GAP, C2ST, FIGURES };
-static const char *const figure_names[FIGURES] = {"acc_r",     "acc_f",         "acc_df",
-                                                  "miann_gap", "miann_top_gap", "c2st"};
+enum { ACC_R, ACC_F, ACC_DF, MIA, NN_GAP, TOP_GAP, C2ST, TV, FIGURES };
+static const char *const figure_names[FIGURES] = {
+    "acc_r", "acc_f", "acc_df", "mia_kodge", "miann_gap", "miann_top_gap", "c2st", "tv"};
 
 /* Logits of several models on the same images, [models][rows][classes]. */
 typedef struct outputs {
-    float *test, *forget;
+    float *test, *forget, *remain;
 } outputs;
 
 typedef struct row {
@@ -25,10 +25,11 @@ typedef struct row {
 
 typedef struct table {
     const compare_job *job;
-    size_t classes, test, forget; /* rows of logits */
-    int64_t *labels;              /* [test] */
+    size_t classes, test, forget, remain; /* rows of logits */
+    int64_t *labels;                      /* [test] */
     int64_t *forget_labels;
-    row *rows; /* original, retrain, then the methods */
+    int64_t *kept, *kept_labels; /* [remain]: D_R, or some of it */
+    row *rows;                   /* original, retrain, then the methods */
     size_t count;
     compare_case base; /* the forget set */
     int64_t *indices;
@@ -54,6 +55,26 @@ static int64_t *labels_of(const amun_dataset *ds)
     return labels;
 }
 
+/* D_R, evenly thinned out to what the membership attack needs. */
+static void find_kept(table *t, const int64_t *labels, size_t count)
+{
+    enum { MOST = 5000 };
+    size_t all = count - t->forget, seen = 0;
+    size_t used = all < MOST ? all : MOST;
+    t->kept = ex_alloc(used + 1, sizeof *t->kept);
+    t->kept_labels = ex_alloc(used + 1, sizeof *t->kept_labels);
+    for (size_t i = 0; i < count; i++) {
+        if (is_forgotten(t->job, labels[i])) {
+            continue;
+        }
+        if (seen * used / all == t->remain && t->remain < used) {
+            t->kept_labels[t->remain] = labels[i];
+            t->kept[t->remain++] = (int64_t)i;
+        }
+        seen++;
+    }
+}
+
 static void find_forget_set(table *t)
 {
     const compare_job *job = t->job;
@@ -67,6 +88,7 @@ static void find_forget_set(table *t)
             t->indices[t->forget++] = (int64_t)i;
         }
     }
+    find_kept(t, labels, count);
     free(labels);
     if (t->forget == 0) {
         ex_usage("--class: no training sample of class %lld", (long long)job->forget_classes[0]);
@@ -116,6 +138,7 @@ static void row_open(row *r, const table *t, const char *name, size_t runs)
     r->routing = ex_alloc(t->classes, sizeof(double));
     r->out.test = ex_alloc(runs * t->test * t->classes, sizeof(float));
     r->out.forget = ex_alloc(runs * t->forget * t->classes, sizeof(float));
+    r->out.remain = ex_alloc(runs * t->remain * t->classes, sizeof(float));
 }
 
 static void row_close(row *r)
@@ -127,6 +150,7 @@ static void row_close(row *r)
     free(r->routing);
     free(r->out.test);
     free(r->out.forget);
+    free(r->out.remain);
 }
 
 /* Keeps what a model says; the model is given back. */
@@ -135,6 +159,8 @@ static void take(const table *t, row *r, size_t run, amun_model *model, double s
     logits_of(t, model, t->job->data.test, NULL, t->test, r->out.test + run * t->test * t->classes);
     logits_of(t, model, t->job->data.train, t->indices, t->forget,
               r->out.forget + run * t->forget * t->classes);
+    logits_of(t, model, t->job->data.train, t->kept, t->remain,
+              r->out.remain + run * t->remain * t->classes);
     r->seconds[run] = seconds;
     amun_model_unref(model);
 }
@@ -206,6 +232,43 @@ static void view2(amun_tensor_view *view, float *logits, size_t rows, size_t cla
     ex_check(amun_tensor_view_init(view, logits, AMUN_DTYPE_F32, 2, shape));
 }
 
+static void view1(amun_tensor_view *view, int64_t *labels, size_t rows)
+{
+    ex_check(amun_tensor_view_init(view, labels, AMUN_DTYPE_I64, 1, &(int64_t){(int64_t)rows}));
+}
+
+/* Fitted on D_R against D_F, asked about the test images of the forgotten classes. */
+static void membership(const table *t, row *r, size_t run)
+{
+    const float *test = r->out.test + run * t->test * t->classes;
+    float *queries = ex_alloc(t->test * t->classes, sizeof *queries);
+    int64_t *labels = ex_alloc(t->test, sizeof *labels);
+    size_t count = 0;
+    amun_tensor_view views[3], label_views[3];
+    amun_svcmia result = {.struct_size = sizeof result};
+    for (size_t i = 0; i < t->test; i++) {
+        if (is_forgotten(t->job, t->labels[i])) {
+            memcpy(queries + count * t->classes, test + i * t->classes,
+                   t->classes * sizeof *queries);
+            labels[count++] = t->labels[i];
+        }
+    }
+    view2(&views[0], r->out.remain + run * t->remain * t->classes, t->remain, t->classes);
+    view2(&views[1], r->out.forget + run * t->forget * t->classes, t->forget, t->classes);
+    view2(&views[2], queries, count, t->classes);
+    view1(&label_views[0], t->kept_labels, t->remain);
+    view1(&label_views[1], t->forget_labels, t->forget);
+    view1(&label_views[2], labels, count);
+    amun_status status = amun_svcmia_kodge(&result, &views[0], &label_views[0], &views[1],
+                                           &label_views[1], &views[2], &label_views[2], NULL);
+    if (status != AMUN_ERROR_UNSUPPORTED) { /* without libsvm: no figure */
+        ex_check(status);
+    }
+    r->figures[MIA][run] = status == AMUN_OK ? result.confidence : (double)NAN;
+    free(queries);
+    free(labels);
+}
+
 /* One model against retrained ones. A retrained model stands against the others. */
 static void distances(const table *t, row *r, size_t run)
 {
@@ -219,19 +282,23 @@ static void distances(const table *t, row *r, size_t run)
         memcpy(rest + run * size, others + (run + 1) * size, (models - run) * size * sizeof *rest);
         others = rest;
     }
-    r->figures[NN_GAP][run] = r->figures[TOP_GAP][run] = r->figures[C2ST][run] = (double)NAN;
+    r->figures[NN_GAP][run] = r->figures[TOP_GAP][run] = r->figures[C2ST][run] =
+        r->figures[TV][run] = (double)NAN;
     if (models > 0) {
         amun_tensor_view retrained, unlearned, labels;
         amun_miann nn = {.struct_size = sizeof nn};
         amun_c2st c2st = {.struct_size = sizeof c2st};
+        amun_distance far = {.struct_size = sizeof far};
         view3(&retrained, others, models, t->test, t->classes);
         view2(&unlearned, own, t->test, t->classes);
-        ex_check(amun_tensor_view_init(&labels, t->labels, AMUN_DTYPE_I64, 1,
-                                       &(int64_t){(int64_t)t->test}));
+        view1(&labels, t->labels, t->test);
         ex_check(amun_miann_compute(&nn, NULL, NULL, &retrained, &unlearned, &labels,
                                     t->job->forget_classes, t->job->forget_class_count, NULL));
         ex_check(amun_c2st_compute(&c2st, &retrained, &unlearned, &labels, t->job->forget_classes,
                                    t->job->forget_class_count, NULL));
+        ex_check(amun_distance_compute(&far, NULL, &retrained, &unlearned, &labels,
+                                       t->job->forget_classes, t->job->forget_class_count));
+        r->figures[TV][run] = 100.0 * far.tv;
         r->figures[NN_GAP][run] = nn.gap;
         r->figures[TOP_GAP][run] = nn.top_gap;
         r->figures[C2ST][run] = c2st.retained;
@@ -250,8 +317,7 @@ static void likelihoods(const table *t, row *r)
     amun_ulira result = {.struct_size = sizeof result};
     view3(&unlearned, r->out.forget, r->runs, t->forget, t->classes);
     view3(&retrained, gold->out.forget, gold->runs, t->forget, t->classes);
-    ex_check(amun_tensor_view_init(&labels, t->forget_labels, AMUN_DTYPE_I64, 1,
-                                   &(int64_t){(int64_t)t->forget}));
+    view1(&labels, t->forget_labels, t->forget);
     ex_check(amun_ulira_class(&result, &unlearned, &retrained, NULL, &labels,
                               t->job->forget_classes, t->job->forget_class_count, NULL));
     r->ulira = result.auc;
@@ -263,6 +329,7 @@ static void evaluate(table *t, row *r)
     memset(r->routing, 0, t->classes * sizeof *r->routing);
     for (size_t run = 0; run < r->runs; run++) {
         accuracies(t, r, run);
+        membership(t, r, run);
         distances(t, r, run);
     }
     for (size_t k = 0; k < t->classes; k++) {
@@ -331,8 +398,9 @@ static void draw_routing(const table *t)
 static void report(const table *t)
 {
     ex_json json;
-    printf("\n%-28s %15s %15s %15s %15s %15s %15s %8s %9s\n", "", "ACC_r", "ACC_f", "ACC_f train",
-           "MIA-NN gap", "top gap", "C2ST", "U-LiRA", "seconds");
+    printf("\n%-28s %15s %15s %15s %15s %15s %15s %15s %15s %8s %9s\n", "", "ACC_r", "ACC_f",
+           "ACC_f train", "MIA (Kodge)", "MIA-NN gap", "top gap", "C2ST", "TV", "U-LiRA",
+           "seconds");
     ex_json_open(&json, ex_args.json);
     ex_json_text(&json, "schema", "amun.compare/1");
     ex_json_text(&json, "forget", "classes");
@@ -374,5 +442,7 @@ void compare_class(const compare_job *job)
     free(t.indices);
     free(t.labels);
     free(t.forget_labels);
+    free(t.kept);
+    free(t.kept_labels);
     free(t.base.key);
 }
