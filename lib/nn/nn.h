@@ -101,4 +101,14 @@ typedef struct amun__sgd {
 void amun__sgd_step(const amun__sgd *sgd, float *values, float *velocity, const float *diff,
                     size_t count);
 
+/* PyTorch's Adam (arXiv 1412.6980), with weight decay and l1 added to the gradient; beta2 0.999 and
+ * eps 1e-8. `first` (m) and `second` (v) begin at 0, `step` at 1. `mask` as above. */
+typedef struct amun__adam {
+    double lr, beta1, weight_decay, l1;
+    int64_t step;
+    const uint8_t *mask;
+} amun__adam;
+void amun__adam_step(const amun__adam *adam, float *values, float *first, float *second,
+                     const float *diff, size_t count);
+
 #endif

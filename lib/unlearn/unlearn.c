@@ -16,7 +16,7 @@ static const amun__unlearn_method *const methods[] = {
     &amun__method_l1_sparse,
     &amun__method_salun,
     NULL, /* scrub */
-    NULL, /* ssd */
+    &amun__method_ssd,
     NULL, /* svd */
     NULL, /* bad_teacher */
     NULL, /* unsir */

@@ -76,6 +76,7 @@ extern const amun__unlearn_method amun__method_neggrad_plus;
 extern const amun__unlearn_method amun__method_boundary_shrink;
 extern const amun__unlearn_method amun__method_l1_sparse;
 extern const amun__unlearn_method amun__method_salun;
+extern const amun__unlearn_method amun__method_ssd;
 extern const amun__unlearn_method amun__method_euk;
 extern const amun__unlearn_method amun__method_cfk;
 

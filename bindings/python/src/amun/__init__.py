@@ -18,7 +18,7 @@ from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKin
                     CancelledError, Clamp, ClipBatchnorm, ClipMethod, Context, ContextOptions,
                     Dtype, EnsembleMethod, FailurePolicy, FormatError, InternalError,
                     InvalidArgumentError, IoError, LayerKind, LogLevel, LotosMatch, Mode, Norm,
-                    NotFoundError, NumericError, OutOfMemoryError, Padding, Progress, RmiaMode,
+                    NotFoundError, NumericError, Optimiser, OutOfMemoryError, Padding, Progress, RmiaMode,
                     RmiaPopulation, Schedule, ShapeError, Signal, SpectrumMethod, StateError,
                     UnlearnMethod, UnsupportedError, default_context)
 from ._certify import Certified, certify, transfer_bound, unlearn_diagnose
