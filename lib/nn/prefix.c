@@ -89,6 +89,7 @@ amun_status amun__prefix_create(amun_model **out, const amun_model *model, int32
     amun_status status;
     *out = NULL;
     AMUN__TRY(amun_graph_create(&graph, ctx, input->channels, input->height, input->width));
+    graph->bare = 1; /* what stands before the first layer has none */
     AMUN__TRY(amun__alloc(ctx, &map, (size_t)from->node_count, sizeof *map));
     mark(from, node, map);
     for (int32_t i = 1; i <= node; i++) {

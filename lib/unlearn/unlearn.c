@@ -17,7 +17,7 @@ static const amun__unlearn_method *const methods[] = {
     &amun__method_salun,
     NULL, /* scrub */
     &amun__method_ssd,
-    NULL, /* svd */
+    &amun__method_svd,
     NULL, /* bad_teacher */
     NULL, /* unsir */
     &amun__method_euk,

@@ -77,6 +77,7 @@ extern const amun__unlearn_method amun__method_boundary_shrink;
 extern const amun__unlearn_method amun__method_l1_sparse;
 extern const amun__unlearn_method amun__method_salun;
 extern const amun__unlearn_method amun__method_ssd;
+extern const amun__unlearn_method amun__method_svd;
 extern const amun__unlearn_method amun__method_euk;
 extern const amun__unlearn_method amun__method_cfk;
 
@@ -114,6 +115,17 @@ amun_status amun__unlearn_gradients(const amun__unlearn_request *request, const 
  * |sum of these gradients| over the forget samples. The request's memory. */
 amun_status amun__unlearn_mask(amun__unlearn_request *request, amun__progress_state *progress,
                                const uint8_t **mask);
+
+/* A copy of `indices` in an order of options.seed and `stream` (samples.c). The request's memory. */
+amun_status amun__unlearn_shuffled(amun__unlearn_request *request, const int64_t *indices,
+                                   size_t count, uint32_t stream, int64_t **out);
+/* The same of a choice: at most `per_class` of each class and `most` in all, the classes as equal
+ * as they allow. */
+amun_status amun__unlearn_balanced(amun__unlearn_request *request, const int64_t *indices,
+                                   size_t count, uint32_t stream, size_t per_class, size_t most,
+                                   int64_t **out, size_t *picked);
+/* How much of a direction SVD keeps that has the share rho of the energy (edit_svd.c). */
+double amun__svd_lambda(double rho, double alpha);
 
 /* Append a part: as given; with true labels and augmentation; with the labels of `set` and none.
  * Empty parts are left out. All return the number of samples, repetitions aside. */
