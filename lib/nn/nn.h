@@ -43,6 +43,9 @@ void amun__model_end_read(const amun_model *model);
 amun_status amun__model_begin_write(amun_model *model);
 void amun__model_end_write(amun_model *model);
 
+/* amun_model_clone() for a caller that holds begin_read or begin_write. */
+amun_status amun__model_copy(amun_model **out, const amun_model *source);
+
 /* A plan from the model's free list, compiled if there is none. Give it back with release. */
 amun_status amun__model_lease(const amun_model *model, int64_t batch, amun__mode mode,
                               amun__plan **out);

@@ -4,7 +4,7 @@
 amun_status amun__unlearn_draw_fresh(amun__snapshot *fresh, const amun_model *model, uint64_t seed)
 {
     amun_model *twin = NULL;
-    AMUN__CHECK(amun_model_clone(&twin, model));
+    AMUN__CHECK(amun__model_copy(&twin, model));
     amun_status status = amun_model_reset(twin, seed);
     if (status == AMUN_OK) {
         status = amun__snapshot_take(fresh, twin);

@@ -76,6 +76,10 @@ extern const amun__unlearn_method amun__method_neggrad_plus;
 extern const amun__unlearn_method amun__method_boundary_shrink;
 extern const amun__unlearn_method amun__method_l1_sparse;
 extern const amun__unlearn_method amun__method_salun;
+extern const amun__unlearn_method amun__method_boundary_expand;
+extern const amun__unlearn_method amun__method_scrub;
+extern const amun__unlearn_method amun__method_bad_teacher;
+extern const amun__unlearn_method amun__method_unsir;
 extern const amun__unlearn_method amun__method_ssd;
 extern const amun__unlearn_method amun__method_svd;
 extern const amun__unlearn_method amun__method_euk;
@@ -97,7 +101,8 @@ amun_status amun__unlearn_request_open(amun__unlearn_request *request, amun_mode
                                        const amun_unlearn_options *opts);
 void amun__unlearn_request_close(amun__unlearn_request *request);
 
-/* The values that a new model of the same graph would start with (common.c). */
+/* The values that a new model of the same graph would start with (common.c). Caller holds
+ * begin_read or begin_write. */
 amun_status amun__unlearn_draw_fresh(amun__snapshot *fresh, const amun_model *model, uint64_t seed);
 /* Percent of the named training samples that the model has right. Caller holds begin_write. */
 amun_status amun__unlearn_accuracy(const amun__unlearn_request *request, const int64_t *indices,
@@ -124,6 +129,10 @@ amun_status amun__unlearn_shuffled(amun__unlearn_request *request, const int64_t
 amun_status amun__unlearn_balanced(amun__unlearn_request *request, const int64_t *indices,
                                    size_t count, uint32_t stream, size_t per_class, size_t most,
                                    int64_t **out, size_t *picked);
+/* T^2 times the sum over the rows of KL(softmax(teacher / T) || softmax(student / T)); adds scale
+ * times its gradient by the student's logits to `seed`. scratch: 2 * classes (recipe_scrub.c). */
+double amun__unlearn_kl(const float *teacher, const float *student, size_t n, size_t classes,
+                        double temperature, double scale, float *seed, double *scratch);
 /* How much of a direction SVD keeps that has the share rho of the energy (edit_svd.c). */
 double amun__svd_lambda(double rho, double alpha);
 
