@@ -1,66 +1,7 @@
 /* test_unlearn_edits.c - methods that change weights in closed form, against the same in double. */
-#include "training.h"
-#include "unlearn/unlearn.h"
+#include "rivals_fixture.h"
 
-enum { COUNT = 300, PIXELS = 6, CLASSES = 3, GONE = 1, BATCH = 128 };
-enum { WEIGHTS = CLASSES * PIXELS + CLASSES };
-
-typedef struct fixture {
-    test_allocator allocator;
-    amun_context *ctx;
-    blobs b;
-    amun_model *model;
-    int64_t forget[COUNT];
-    size_t forget_count;
-} fixture;
-
-/* Softmax regression, trained a little; the class GONE is to be forgotten. */
-static void setup(fixture *f)
-{
-    *f = (fixture){.forget_count = 0};
-    f->ctx = test_context(&f->allocator);
-    blobs_make(&f->b, f->ctx, COUNT, 1, 2, 3, CLASSES, 5);
-    f->model = linear_model(f->ctx, 1, 2, 3, CLASSES, 3);
-    amun_train_options t = train_options(3, 16, 0.1);
-    ck_ok(amun_train_run(NULL, f->model, f->b.data, NULL, 0, &t, NULL));
-    for (int64_t i = 0; i < COUNT; i++) {
-        if (f->b.labels[i] == GONE) {
-            f->forget[f->forget_count++] = i;
-        }
-    }
-}
-
-static void teardown(fixture *f)
-{
-    amun_model_unref(f->model);
-    blobs_free(&f->b);
-    amun_context_unref(f->ctx);
-    ck_assert_int_eq(f->allocator.live_blocks, 0);
-    ck_assert_int_eq(f->allocator.wrong, 0);
-}
-
-static void weights_of(const amun_model *model, double w[WEIGHTS])
-{
-    amun__model_values v;
-    amun__model_values_get(model, &v);
-    ck_assert_uint_eq(v.total, WEIGHTS);
-    for (int i = 0; i < WEIGHTS; i++) {
-        w[i] = (double)v.values[i];
-    }
-}
-
-static amun_status forget_by(const fixture *f, amun_unlearn_method method,
-                             const amun_rival_options *rival, amun_unlearn_result *result,
-                             watcher *w)
-{
-    amun_unlearn_options o;
-    ck_ok(amun_unlearn_options_init(&o, sizeof o));
-    o.method = method;
-    o.rival = rival;
-    amun_call_options call = watched(w);
-    return amun_unlearn_run(result, f->model, f->b.data, f->forget, f->forget_count, NULL, &o,
-                            &call);
-}
+enum { BATCH = 128 };
 
 /* ---- selective synaptic dampening ----------------------------------------------------------- */
 
@@ -139,7 +80,7 @@ static void check_ssd(int untouched)
     choose_ssd(all, gone, untouched, &rival);
     amun_unlearn_result result = {.struct_size = sizeof result};
     watcher w = {.calls = 0};
-    ck_ok(forget_by(&f, AMUN_UNLEARN_SSD, &rival, &result, &w));
+    ck_ok(forget_with(&f, AMUN_UNLEARN_SSD, NULL, &rival, &result, &w));
     ck_assert_str_eq(w.phase, "importance");
     ck_assert_int_eq(result.forget, (int64_t)f.forget_count);
     ck_assert_int_eq(result.remain, (int64_t)(COUNT - f.forget_count));
@@ -328,7 +269,7 @@ START_TEST(svd)
     const float *old = (const float *)(const void *)before.bytes;
     amun_unlearn_result result = {.struct_size = sizeof result};
     watcher w = {.calls = 0};
-    ck_ok(forget_by(&f, AMUN_UNLEARN_SVD, &rival, &result, &w));
+    ck_ok(forget_with(&f, AMUN_UNLEARN_SVD, NULL, &rival, &result, &w));
     ck_assert_str_eq(w.phase, "layers");
     ck_assert_uint_eq(w.total, 2);
     ck_assert_int_eq(result.remain + result.forget, COUNT);
@@ -359,11 +300,11 @@ START_TEST(svd_choice)
     ck_ok(amun_model_clone(&again, first));
     amun_unlearn_result result = {.struct_size = sizeof result};
     watcher w = {.calls = 0};
-    ck_ok(forget_by(&f, AMUN_UNLEARN_SVD, &rival, &result, &w));
+    ck_ok(forget_with(&f, AMUN_UNLEARN_SVD, NULL, &rival, &result, &w));
     ck_assert_int_eq(result.remain, 21);
     ck_assert_int_eq(result.forget, 21);
     f.model = again;
-    ck_ok(forget_by(&f, AMUN_UNLEARN_SVD, &rival, &result, &w));
+    ck_ok(forget_with(&f, AMUN_UNLEARN_SVD, NULL, &rival, &result, &w));
     ck_assert(same_bytes(bytes_of(first), bytes_of(again)));
     amun_model_unref(first);
 
@@ -396,7 +337,7 @@ START_TEST(cancelled)
     const amun_unlearn_method methods[] = {AMUN_UNLEARN_SSD, AMUN_UNLEARN_SVD};
     for (int i = 0; i < 2; i++) {
         watcher w = {.stop_at = 1};
-        ck_fails(forget_by(&f, methods[i], NULL, NULL, &w), AMUN_ERROR_CANCELLED, "step");
+        ck_fails(forget_with(&f, methods[i], NULL, NULL, NULL, &w), AMUN_ERROR_CANCELLED, "step");
     }
     ck_assert(same_bytes(before, bytes_of(f.model)));
     teardown(&f);
