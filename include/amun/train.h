@@ -22,6 +22,13 @@ enum {
     AMUN_SCHEDULE_ONECYCLE = 4 /**< per step, a straight line from lr to lr * final_factor */
 };
 
+/** How a step moves the weights. @since 0.1 */
+typedef int32_t amun_optimiser;
+enum {
+    AMUN_OPTIMISER_SGD = 1, /**< with momentum */
+    AMUN_OPTIMISER_ADAM = 2 /**< Kingma & Ba, arXiv 1412.6980 */
+};
+
 /** SGD training, with PyTorch's arithmetic: g += weight_decay * w; v = momentum * v + g (first step:
  *  v = g); w -= lr * v, or lr * (g + momentum * v) with Nesterov. The loss is the mean
  *  cross-entropy of a batch. Defaults: the base models of arXiv 2503.00917, appendix C. @since 0.1 */
@@ -54,6 +61,11 @@ typedef struct amun_train_options {
     const amun_clip_options *clip; /**< layers held to a spectral norm, default NULL: none.
                                  Read during the call. The method delattre_2023 penalises without
                                  appearing in the loss that is reported. See amun/clip.h */
+    amun_optimiser optimiser; /**< default AMUN_OPTIMISER_SGD. ADAM is PyTorch's: g += weight_decay * w;
+                                 m = beta1 m + (1 - beta1) g; v = 0.999 v + 0.001 g^2; in step t
+                                 w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - 0.999^t)) + 1e-8), with
+                                 `momentum` as beta1 and without nesterov, which must be 0 */
+    int32_t reserved;       /**< 0 */
 } amun_train_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts.
  *  Statuses: INVALID_ARGUMENT. @since 0.1 */

@@ -156,7 +156,8 @@ typedef enum amun__purpose {
     AMUN__RNG_SUBSAMPLE,   /* audits: equal-sized draws */
     AMUN__RNG_TEST,
     AMUN__RNG_SPECTRAL, /* starting blocks of power iterations */
-    AMUN__RNG_DISTIL    /* layers and pairs of distilled images */
+    AMUN__RNG_DISTIL,   /* layers and pairs of distilled images */
+    AMUN__RNG_UNLEARN   /* samples, patches and noise of unlearning methods */
 } amun__purpose;
 
 typedef struct amun__rng {

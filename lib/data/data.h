@@ -19,6 +19,10 @@ void amun__dataset_fetch(const amun_dataset *ds, size_t index, float *dst);
 int32_t amun__dataset_label(const amun_dataset *ds, size_t index); /* -1 if unlabelled */
 /* Hash of the image as float32 and of the label: says whether a file belongs to this sample. */
 uint64_t amun__dataset_hash(const amun_dataset *ds, size_t index);
+/* A labelled data set over dense floats of any value, borrowed; count, extents and classes of `info`.
+ */
+amun_status amun__dataset_open_noise(amun_dataset **ds, amun_context *ctx, const float *images,
+                                     const amun__dataset_info *info, const int32_t *labels);
 /* Every index inside 0..count-1 and none twice; message names the first offender. An empty list
  * is an error unless allow_empty. `what`: "forget set". */
 amun_status amun__indices_check(amun_context *ctx, const int64_t *indices, size_t n, size_t count,

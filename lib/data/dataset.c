@@ -188,7 +188,8 @@ amun_status amun__dataset_take_images(amun_dataset *ds, const amun_tensor_view *
     ds->pieces[0].count = ds->info.count;
     ds->pieces[0].stride = images->strides[0];
     ds->piece_count = 1;
-    return ds->dtype == AMUN_DTYPE_F32 ? check_range(ds, what, status) : AMUN_OK;
+    bool checked = ds->dtype == AMUN_DTYPE_F32 && !ds->any_value;
+    return checked ? check_range(ds, what, status) : AMUN_OK;
 }
 
 static amun_status check_labels_view(const amun_dataset *ds, const amun_tensor_view *labels,
@@ -284,6 +285,36 @@ fail:
         release(user_data);
     }
     return status;
+}
+
+amun_status amun__dataset_open_noise(amun_dataset **ds, amun_context *ctx, const float *images,
+                                     const amun__dataset_info *info, const int32_t *labels)
+{
+    const int64_t count = (int64_t)info->count, pixels = (int64_t)info->pixels;
+    const int64_t row = info->width * 4, plane = info->height * row;
+    /* read only, whatever the type of a view's pointer */
+    const amun_tensor_view view = {.data = (void *)(uintptr_t)images,
+                                   .dtype = AMUN_DTYPE_F32,
+                                   .ndim = 4,
+                                   .flags = AMUN_VIEW_READONLY,
+                                   .shape = {count, info->channels, info->height, info->width},
+                                   .strides = {pixels * 4, plane, row, 4}};
+    const amun_tensor_view names = {.data = (void *)(uintptr_t)labels,
+                                    .dtype = AMUN_DTYPE_I32,
+                                    .ndim = 1,
+                                    .flags = AMUN_VIEW_READONLY,
+                                    .shape = {count},
+                                    .strides = {4}};
+    amun_dataset *made = NULL;
+    AMUN__CHECK(amun__dataset_create(&made, ctx));
+    made->any_value = true;
+    amun_status status = fill_from_views(made, &view, &names, info->classes);
+    if (status != AMUN_OK) {
+        amun__object_unref(made);
+        return status;
+    }
+    *ds = made;
+    return AMUN_OK;
 }
 
 amun_status amun_dataset_subset(amun_dataset **ds, amun_dataset *parent, const int64_t *indices,

@@ -25,6 +25,7 @@ struct amun_dataset {
     int64_t strides[3];
     amun__piece pieces[AMUN__DATASET_MAX_PIECES];
     size_t piece_count;
+    bool any_value;  /* floats outside [0, 1] are fine */
     int32_t *labels; /* own copy; NULL if unlabelled */
     amun_release_fn release;
     void *user_data;

@@ -272,7 +272,7 @@ amun_status amun__graph_freeze(amun_graph *graph)
         }
     }
     graph->total = offset;
-    if (graph->trainable == 0) {
+    if (graph->trainable == 0 && graph->bare == 0) {
         return amun__fail(AMUN_ERROR_SHAPE, "the graph has no trainable parameters");
     }
     graph->frozen = 1;

@@ -58,6 +58,7 @@ struct amun_graph {
     int32_t param_count, param_capacity;
     int32_t tracked_count; /* batch norms */
     int32_t frozen;
+    int32_t bare; /* may do without trainable parameters */
     size_t trainable, total; /* floats; valid once frozen */
 };
 

@@ -130,6 +130,17 @@ amun_status amun_model_create_graph(amun_model **model, amun_context *ctx, amun_
     return AMUN_OK;
 }
 
+amun_status amun__model_copy(amun_model **out, const amun_model *source)
+{
+    AMUN__CHECK(model_make(out, source->object.ctx, source->graph, source->arch, &source->shape));
+    amun__params *params = &(*out)->params;
+    memcpy(params->values, source->params.values, source->graph->total * sizeof(float));
+    memcpy(params->tracked, source->params.tracked,
+           (size_t)source->graph->tracked_count * sizeof(int64_t));
+    params->version = 1;
+    return AMUN_OK;
+}
+
 amun_status amun_model_clone(amun_model **model, const amun_model *source)
 {
     amun__enter();
@@ -139,15 +150,7 @@ amun_status amun_model_clone(amun_model **model, const amun_model *source)
     *model = NULL;
     AMUN__CHECK(amun__object_check(source, AMUN__TAG_MODEL, "source"));
     AMUN__CHECK(amun__model_begin_read(source));
-    amun_status status =
-        model_make(model, source->object.ctx, source->graph, source->arch, &source->shape);
-    if (status == AMUN_OK) {
-        amun__params *params = &(*model)->params;
-        memcpy(params->values, source->params.values, source->graph->total * sizeof(float));
-        memcpy(params->tracked, source->params.tracked,
-               (size_t)source->graph->tracked_count * sizeof(int64_t));
-        params->version = 1;
-    }
+    amun_status status = amun__model_copy(model, source);
     amun__model_end_read(source);
     return status;
 }

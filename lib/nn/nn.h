@@ -43,6 +43,9 @@ void amun__model_end_read(const amun_model *model);
 amun_status amun__model_begin_write(amun_model *model);
 void amun__model_end_write(amun_model *model);
 
+/* amun_model_clone() for a caller that holds begin_read or begin_write. */
+amun_status amun__model_copy(amun_model **out, const amun_model *source);
+
 /* A plan from the model's free list, compiled if there is none. Give it back with release. */
 amun_status amun__model_lease(const amun_model *model, int64_t batch, amun__mode mode,
                               amun__plan **out);
@@ -100,5 +103,15 @@ typedef struct amun__sgd {
 } amun__sgd;
 void amun__sgd_step(const amun__sgd *sgd, float *values, float *velocity, const float *diff,
                     size_t count);
+
+/* PyTorch's Adam (arXiv 1412.6980), with weight decay and l1 added to the gradient; beta2 0.999 and
+ * eps 1e-8. `first` (m) and `second` (v) begin at 0, `step` at 1. `mask` as above. */
+typedef struct amun__adam {
+    double lr, beta1, weight_decay, l1;
+    int64_t step;
+    const uint8_t *mask;
+} amun__adam;
+void amun__adam_step(const amun__adam *adam, float *values, float *first, float *second,
+                     const float *diff, size_t count);
 
 #endif

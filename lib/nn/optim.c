@@ -1,4 +1,4 @@
-/* optim.c - stochastic gradient descent with PyTorch's arithmetic, in float. */
+/* optim.c - stochastic gradient descent and Adam with PyTorch's arithmetic, in float. */
 #include "nn/nn.h"
 
 /* Scalars per unit of work of a thread. Each scalar stands alone: no result depends on it. */
@@ -82,5 +82,60 @@ void amun__sgd_step(const amun__sgd *sgd, float *values, float *velocity, const 
         size_t n = count - at < OPTIM_BLOCK ? count - at : OPTIM_BLOCK;
         step_any(sgd, &t, sgd->mask != NULL ? sgd->mask + at : NULL, values + at,
                  velocity != NULL ? velocity + at : NULL, diff + at, n);
+    }
+}
+
+/* ---- Adam ---------------------------------------------------------------------------------- */
+
+static const double adam_beta2 = 0.999, adam_eps = 1e-8;
+
+typedef struct adam_terms {
+    float weight_decay, l1;
+    float keep1, take1, keep2, take2; /* beta and 1 - beta */
+    float step, root, eps;            /* lr / (1 - beta1^t), sqrt(1 - beta2^t) */
+} adam_terms;
+
+static inline __attribute__((always_inline)) void adam_block(const adam_terms *t,
+                                                             const uint8_t *mask, float *restrict w,
+                                                             float *restrict m, float *restrict v,
+                                                             const float *restrict d, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float g = d[i] + t->weight_decay * w[i] + t->l1 * sign_of(w[i]);
+        float first = t->keep1 * m[i] + t->take1 * g;
+        float second = t->keep2 * v[i] + t->take2 * g * g;
+        float moved = w[i] - t->step * (first / (sqrtf(second) / t->root + t->eps));
+        bool moves = mask == NULL || mask[i] != 0;
+        m[i] = moves ? first : m[i];
+        v[i] = moves ? second : v[i];
+        w[i] = moves ? moved : w[i];
+    }
+}
+
+void amun__adam_step(const amun__adam *adam, float *values, float *first, float *second,
+                     const float *diff, size_t count)
+{
+    const double t = (double)adam->step;
+    const adam_terms terms = {
+        .weight_decay = (float)adam->weight_decay,
+        .l1 = (float)adam->l1,
+        .keep1 = (float)adam->beta1,
+        .take1 = (float)(1.0 - adam->beta1),
+        .keep2 = (float)adam_beta2,
+        .take2 = (float)(1.0 - adam_beta2),
+        .step = (float)(adam->lr / (1.0 - pow(adam->beta1, t))),
+        .root = (float)sqrt(1.0 - pow(adam_beta2, t)),
+        .eps = (float)adam_eps,
+    };
+    size_t blocks = (count + OPTIM_BLOCK - 1) / OPTIM_BLOCK;
+#pragma omp parallel for schedule(static)
+    for (size_t b = 0; b < blocks; b++) {
+        size_t at = b * OPTIM_BLOCK;
+        size_t n = count - at < OPTIM_BLOCK ? count - at : OPTIM_BLOCK;
+        if (adam->mask != NULL) {
+            adam_block(&terms, adam->mask + at, values + at, first + at, second + at, diff + at, n);
+        } else {
+            adam_block(&terms, NULL, values + at, first + at, second + at, diff + at, n);
+        }
     }
 }

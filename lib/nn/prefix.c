@@ -1,4 +1,5 @@
-/* prefix.c - the part of a graph that one node depends on, as a graph and a model of its own. */
+/* prefix.c - models made of another's layers: of those that one node depends on, and of all of them
+ * with more classes. */
 #include "nn/prefix.h"
 
 #include "nn/builder.h"
@@ -7,23 +8,27 @@
 
 /* The parameter once more, under the same name. */
 static amun_status copy_param(amun_graph *graph, amun__node *node, const amun_graph *from,
-                              int32_t source, int32_t *index)
+                              int32_t source, int64_t extra, int32_t *index)
 {
     if (source < 0) {
         return AMUN_OK;
     }
     const amun__param *p = &from->params[source];
+    int64_t shape[4];
+    memcpy(shape, p->shape, sizeof shape);
+    shape[0] += extra;
     return amun__graph_add_param(graph, index, node, p->name + strlen(node->name) + 1, p->trainable,
-                                 p->ndim, p->shape);
+                                 p->ndim, shape);
 }
 
-/* All of a node but what it owns, which is copied. */
+/* All of a node but what it owns, which is copied. `extra`: outputs that it has more. */
 static amun_status fill_copy(amun_graph *graph, amun__node *node, const amun_graph *from,
-                             const amun__node *source)
+                             const amun__node *source, int64_t extra)
 {
     amun_context *ctx = graph->object.ctx;
     const amun__node linked = *node;
     *node = *source;
+    node->channels += extra;
     memcpy(node->inputs, linked.inputs, sizeof node->inputs);
     node->name = NULL;
     node->mean = node->std = NULL;
@@ -38,10 +43,10 @@ static amun_status fill_copy(amun_graph *graph, amun__node *node, const amun_gra
         memcpy(node->mean, source->mean, channels * sizeof(double));
         memcpy(node->std, source->std, channels * sizeof(double));
     }
-    AMUN__CHECK(copy_param(graph, node, from, source->weight, &node->weight));
-    AMUN__CHECK(copy_param(graph, node, from, source->bias, &node->bias));
-    AMUN__CHECK(copy_param(graph, node, from, source->running_mean, &node->running_mean));
-    AMUN__CHECK(copy_param(graph, node, from, source->running_var, &node->running_var));
+    AMUN__CHECK(copy_param(graph, node, from, source->weight, extra, &node->weight));
+    AMUN__CHECK(copy_param(graph, node, from, source->bias, extra, &node->bias));
+    AMUN__CHECK(copy_param(graph, node, from, source->running_mean, 0, &node->running_mean));
+    AMUN__CHECK(copy_param(graph, node, from, source->running_var, 0, &node->running_var));
     if (source->tracked >= 0) {
         node->tracked = graph->tracked_count;
     }
@@ -49,7 +54,8 @@ static amun_status fill_copy(amun_graph *graph, amun__node *node, const amun_gra
 }
 
 /* map: from nodes of `from` to those of `graph`. */
-static amun_status copy_node(amun_graph *graph, const amun_graph *from, int32_t index, int32_t *map)
+static amun_status copy_node(amun_graph *graph, const amun_graph *from, int32_t index,
+                             int64_t extra, int32_t *map)
 {
     const amun__node *source = &from->nodes[index];
     amun_node inputs[AMUN__NODE_MAX_INPUTS];
@@ -59,7 +65,7 @@ static amun_status copy_node(amun_graph *graph, const amun_graph *from, int32_t 
     }
     AMUN__CHECK(amun__graph_begin(&map[index], graph, inputs, source->input_count, &node));
     const int32_t before = graph->param_count;
-    amun_status status = fill_copy(graph, node, from, source);
+    amun_status status = fill_copy(graph, node, from, source, extra);
     AMUN__CHECK(amun__graph_finish(&map[index], graph, node, before, status));
     graph->tracked_count += source->tracked >= 0;
     return AMUN_OK;
@@ -89,11 +95,12 @@ amun_status amun__prefix_create(amun_model **out, const amun_model *model, int32
     amun_status status;
     *out = NULL;
     AMUN__TRY(amun_graph_create(&graph, ctx, input->channels, input->height, input->width));
+    graph->bare = 1; /* what stands before the first layer has none */
     AMUN__TRY(amun__alloc(ctx, &map, (size_t)from->node_count, sizeof *map));
     mark(from, node, map);
     for (int32_t i = 1; i <= node; i++) {
         if (map[i] == 0) {
-            AMUN__TRY(copy_node(graph, from, i, map));
+            AMUN__TRY(copy_node(graph, from, i, 0, map));
         }
     }
     AMUN__TRY(amun_graph_flatten(&last, graph, map[node]));
@@ -122,6 +129,67 @@ void amun__prefix_update(amun_model *prefix, const amun_model *model)
                to->params[i].count * sizeof(float));
     }
     amun__model_touch(prefix);
+}
+
+/* ---- more classes --------------------------------------------------------------------------- */
+
+/* The last node, but for constant factors. */
+static amun_status find_head(const amun_graph *graph, int32_t *head)
+{
+    *head = graph->node_count - 1;
+    while (graph->nodes[*head].kind == AMUN__NODE_SCALE) {
+        *head = graph->nodes[*head].inputs[0];
+    }
+    return graph->nodes[*head].kind == AMUN__NODE_LINEAR
+               ? AMUN_OK
+               : amun__fail(AMUN_ERROR_UNSUPPORTED,
+                            "the network does not end in a linear layer: it has no room for "
+                            "another class");
+}
+
+/* The first values of each parameter: rows come last. Both lists have one order. */
+static void copy_common(amun_model *to, const amun_model *from)
+{
+    const amun_graph *there = amun__model_graph(to), *here = amun__model_graph(from);
+    amun__model_values target, source;
+    amun__model_values_get(to, &target);
+    amun__model_values_get(from, &source);
+    for (int32_t i = 0; i < there->param_count; i++) {
+        const amun__param *p = &there->params[i], *q = &here->params[i];
+        size_t count = p->count < q->count ? p->count : q->count;
+        memcpy(target.values + p->offset, source.values + q->offset, count * sizeof(float));
+    }
+    memcpy(target.tracked, source.tracked, source.tracked_count * sizeof *source.tracked);
+    amun__model_touch(to);
+}
+
+amun_status amun__widen_create(amun_model **out, const amun_model *model, int64_t extra,
+                               uint64_t seed)
+{
+    const amun_graph *from = amun__model_graph(model);
+    const amun__node *input = &from->nodes[0];
+    amun_context *ctx = amun__model_context(model);
+    amun_graph *graph = NULL;
+    int32_t *map = NULL, head = 0;
+    amun_status status;
+    *out = NULL;
+    AMUN__TRY(find_head(from, &head));
+    AMUN__TRY(amun_graph_create(&graph, ctx, input->channels, input->height, input->width));
+    AMUN__TRY(amun__calloc(ctx, &map, (size_t)from->node_count, sizeof *map));
+    for (int32_t i = 1; i < from->node_count; i++) {
+        AMUN__TRY(copy_node(graph, from, i, i >= head ? extra : 0, map));
+    }
+    AMUN__TRY(amun_model_create_graph(out, ctx, graph, seed));
+    copy_common(*out, model);
+fail:
+    amun__free(ctx, map);
+    amun_graph_unref(graph);
+    return status;
+}
+
+void amun__widen_return(amun_model *model, const amun_model *wide)
+{
+    copy_common(model, wide);
 }
 
 size_t amun__prefix_candidates(const amun_model *model, int32_t *nodes, size_t capacity)

@@ -12,6 +12,14 @@ amun_status amun__prefix_create(amun_model **out, const amun_model *model, int32
 /* Values and running statistics of `model`, from which `prefix` was made. */
 void amun__prefix_update(amun_model *prefix, const amun_model *model);
 
+/* A model of the same layers whose last one, a linear layer, has `extra` more outputs, of new initial
+ * values of `seed`; all other values are copies. Caller holds begin_read or begin_write. UNSUPPORTED
+ * if the network does not end in a linear layer, with or without a constant factor. */
+amun_status amun__widen_create(amun_model **out, const amun_model *model, int64_t extra,
+                               uint64_t seed);
+/* Values of `wide`, without those of the extra outputs, into the model that it was made from. */
+void amun__widen_return(amun_model *model, const amun_model *wide);
+
 /* Nodes that a ReLU reads and that are convolutions, or batch norms of one, with or without a pool
  * in between: what is there before the ReLU. The first `capacity` of them go into `nodes` (nullable
  * with 0); returns how many there are. */

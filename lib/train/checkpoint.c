@@ -1,9 +1,9 @@
 /* checkpoint.c - writes and reads the state of a run; names what differs if a file is of another.
  *
  * A checkpoint is a safetensors file: "amun.values" F32 (trainable scalars first, then running
- * statistics), "amun.velocity" F32, "amun.tracked" I64, the same with ".1", ".2", ... for further
- * models, "amun.extra.*" F32 for what else a method goes on from, and metadata with a hash of all
- * of it. It is replaced atomically, so that a run killed at any moment finds a whole one. */
+ * statistics), "amun.velocity" F32, "amun.second" F32 (Adam), "amun.tracked" I64, the same with
+ * ".1", ".2", ... for further models, "amun.extra.*" F32 for what else a method goes on from, and
+ * metadata with a hash of all of it. It is replaced atomically, so that a run killed at any moment finds a whole one. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,6 +37,9 @@ static amun_status set_options(json_t *object, const amun_train_options *options
     AMUN__TRY(amun__train_options_json(&json, options));
     json_object_del(json, "checkpoint");
     json_object_del(json, "checkpoint_every");
+    if (options->optimiser == AMUN_OPTIMISER_SGD) { /* as before there was a choice */
+        json_object_del(json, "optimiser");
+    }
     AMUN__TRY(amun__json_text(&text, json, 0));
     AMUN__TRY(set_text(object, options_key, text));
 fail:
@@ -110,7 +113,7 @@ static amun__checkpoint_array *add_array(amun__checkpoint *c, int32_t dtype, voi
 static amun_status list_arrays(amun__checkpoint *c, const amun__recipe *recipe)
 {
     AMUN__CHECK(
-        amun__alloc(c->ctx, &c->arrays, 3 * c->count + recipe->extra_count, sizeof *c->arrays));
+        amun__alloc(c->ctx, &c->arrays, 4 * c->count + recipe->extra_count, sizeof *c->arrays));
     for (size_t i = 0; i < c->count; i++) {
         const amun__model_values *v = &c->members[i].values;
         amun__checkpoint_array *array = add_array(c, AMUN_DTYPE_F32, v->values, v->total);
@@ -118,6 +121,10 @@ static amun_status list_arrays(amun__checkpoint *c, const amun__recipe *recipe)
         if (c->members[i].velocity != NULL) {
             array = add_array(c, AMUN_DTYPE_F32, c->members[i].velocity, v->trainable);
             name_of(array->name, sizeof array->name, "velocity", i);
+        }
+        if (c->members[i].second != NULL) {
+            array = add_array(c, AMUN_DTYPE_F32, c->members[i].second, v->trainable);
+            name_of(array->name, sizeof array->name, "second", i);
         }
         if (v->tracked_count > 0) {
             array = add_array(c, AMUN_DTYPE_I64, v->tracked, v->tracked_count);

@@ -1,6 +1,6 @@
 /* loop.c - the one training loop. Every method that updates weights by gradients is a recipe that
  * runs here, on one model or on several at once: batches of a mix, forward, seed gradient of the
- * cross-entropy (or an objective of the recipe's own), backward, SGD. */
+ * cross-entropy (or an objective of the recipe's own), backward, SGD or Adam. */
 #include "train/checkpoint.h"
 #include "train/clip.h"
 
@@ -40,6 +40,10 @@ static amun_status check_recipe(run *r)
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
                           "amun_train_options.checkpoint is an empty path");
     }
+    if (r->options->optimiser == AMUN_OPTIMISER_ADAM && r->options->nesterov != 0) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "amun_train_options.nesterov is 1: Adam has no such momentum");
+    }
     return AMUN_OK;
 }
 
@@ -61,8 +65,12 @@ static amun_status prepare_member(const run *r, amun__member *m, size_t rows)
     AMUN__CHECK(amun__alloc(r->ctx, &m->logits, rows, sizeof *m->logits));
     AMUN__CHECK(amun__alloc(r->ctx, &m->seed, rows, sizeof *m->seed));
     AMUN__CHECK(amun__alloc(r->ctx, &m->diff, m->values.trainable, sizeof *m->diff));
-    if (r->options->momentum > 0.0) {
+    bool adam = r->options->optimiser == AMUN_OPTIMISER_ADAM;
+    if (adam || r->options->momentum > 0.0) {
         AMUN__CHECK(amun__calloc(r->ctx, &m->velocity, m->values.trainable, sizeof *m->velocity));
+    }
+    if (adam) {
+        AMUN__CHECK(amun__calloc(r->ctx, &m->second, m->values.trainable, sizeof *m->second));
     }
     AMUN__CHECK(lease_plan(r, m, r->batch));
     for (int32_t phase = 0; phase < AMUN__MIX_MAX_PARTS; phase++) {
@@ -120,6 +128,7 @@ static void release(run *r)
             amun__model_release(m->model, m->plans[p]);
         }
         amun__free(r->ctx, m->velocity);
+        amun__free(r->ctx, m->second);
         amun__free(r->ctx, m->diff);
         amun__free(r->ctx, m->logits);
         amun__free(r->ctx, m->seed);
@@ -185,6 +194,38 @@ static void limit_norm(amun__member *m, double limit)
     }
 }
 
+static void update(const run *r, size_t at)
+{
+    const amun_train_options *o = r->options;
+    const double done = (double)r->state.epoch / (double)o->epochs;
+    const int64_t before = r->steps_before + (int64_t)at;
+    const amun__sgd sgd = {
+        .lr = amun__schedule_lr(o, r->state.epoch, (int64_t)at, (int64_t)r->steps),
+        .momentum = o->momentum,
+        .weight_decay = o->weight_decay,
+        .l1 = r->recipe->l1_falls != 0 ? r->recipe->l1 * (1.0 - done) : r->recipe->l1,
+        .nesterov = o->nesterov,
+        .first = before == 0,
+        .mask = r->recipe->mask,
+    };
+    const amun__adam adam = {.lr = sgd.lr,
+                             .beta1 = sgd.momentum,
+                             .weight_decay = sgd.weight_decay,
+                             .l1 = sgd.l1,
+                             .step = before + 1,
+                             .mask = sgd.mask};
+    for (size_t i = 0; i < r->count; i++) {
+        amun__member *m = &r->members[i];
+        float *values = m->values.values;
+        if (o->optimiser == AMUN_OPTIMISER_ADAM) {
+            amun__adam_step(&adam, values, m->velocity, m->second, m->diff, m->values.trainable);
+        } else {
+            amun__sgd_step(&sgd, values, m->velocity, m->diff, m->values.trainable);
+        }
+        amun__model_touch(m->model);
+    }
+}
+
 static amun_status take_step(run *r, const amun__batch *batch, size_t at)
 {
     amun__step step = {
@@ -208,21 +249,7 @@ static amun_status take_step(run *r, const amun__batch *batch, size_t at)
         limit_norm(&r->members[i], r->recipe->max_norm);
     }
     AMUN__CHECK(amun__train_clip_after(&r->clip, r->members));
-    const double done = (double)r->state.epoch / (double)r->options->epochs;
-    const amun__sgd sgd = {
-        .lr = amun__schedule_lr(r->options, r->state.epoch, (int64_t)at, (int64_t)r->steps),
-        .momentum = r->options->momentum,
-        .weight_decay = r->options->weight_decay,
-        .l1 = r->recipe->l1_falls != 0 ? r->recipe->l1 * (1.0 - done) : r->recipe->l1,
-        .nesterov = r->options->nesterov,
-        .first = step.index == 0,
-        .mask = r->recipe->mask,
-    };
-    for (size_t i = 0; i < r->count; i++) {
-        amun__member *m = &r->members[i];
-        amun__sgd_step(&sgd, m->values.values, m->velocity, m->diff, m->values.trainable);
-        amun__model_touch(m->model);
-    }
+    update(r, at);
     AMUN__CHECK(amun__train_clip_updated(&r->clip));
     r->loss_sum += step.loss;
     r->right += step.right;

@@ -3,6 +3,7 @@
 
 #include "train/train.h"
 
+static const char *const optimiser_names[] = {"sgd", "adam"};
 static const char *const schedule_names[] = {"constant", "step", "cosine", "onecycle"};
 
 /* The largest double below 1: the end of a half-open range. */
@@ -29,6 +30,8 @@ static const amun_train_options default_options = {
     .seed = 0,
     .checkpoint = NULL,
     .clip = NULL,
+    .optimiser = AMUN_OPTIMISER_SGD,
+    .reserved = 0,
 };
 static const amun__field option_fields[] = {
     AMUN__FIELD(amun_train_options, epochs, AMUN__FIELD_I32, 0, 100000),
@@ -50,9 +53,12 @@ static const amun__field option_fields[] = {
     AMUN__FIELD(amun_train_options, seed, AMUN__FIELD_U64, 0, INFINITY),
     AMUN__FIELD(amun_train_options, checkpoint, AMUN__FIELD_STRING, 0, 0),
     AMUN__FIELD(amun_train_options, clip, AMUN__FIELD_POINTER, 0, 0),
+    AMUN__FIELD_ENUM(amun_train_options, optimiser, AMUN_OPTIMISER_SGD, AMUN_OPTIMISER_ADAM,
+                     optimiser_names),
+    AMUN__FIELD(amun_train_options, reserved, AMUN__FIELD_RESERVED, 0, 0),
 };
-/* Before there was `clip`. */
-static const size_t released_sizes[] = {112};
+/* Before there was `clip`, and `optimiser`. */
+static const size_t released_sizes[] = {112, 120};
 const amun__options_table amun__train_options_table = {
     .name = "amun_train_options",
     .size = sizeof(amun_train_options),

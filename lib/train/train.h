@@ -18,7 +18,8 @@ typedef struct amun__member {
     amun_model *model;
     amun__model_values values;
     amun__plan *plans[AMUN__STEP_SIZES]; /* one for each size of batch; the rest NULL */
-    float *velocity;                     /* NULL without momentum */
+    float *velocity;                     /* NULL without momentum; Adam: first moment */
+    float *second;                       /* Adam: second moment; else NULL */
     float *diff;                         /* [trainable] */
     float *logits, *seed;                /* [batch][classes] */
 } amun__member;

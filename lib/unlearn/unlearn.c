@@ -12,14 +12,14 @@ static const amun__unlearn_method *const methods[] = {
     &amun__method_gradient_ascent,
     &amun__method_neggrad_plus,
     &amun__method_boundary_shrink,
-    NULL, /* boundary_expand */
+    &amun__method_boundary_expand,
     &amun__method_l1_sparse,
     &amun__method_salun,
-    NULL, /* scrub */
-    NULL, /* ssd */
-    NULL, /* svd */
-    NULL, /* bad_teacher */
-    NULL, /* unsir */
+    &amun__method_scrub,
+    &amun__method_ssd,
+    &amun__method_svd,
+    &amun__method_bad_teacher,
+    &amun__method_unsir,
     &amun__method_euk,
     &amun__method_cfk,
     NULL, /* delete */
@@ -125,13 +125,16 @@ static amun_status run_request(amun__unlearn_request *request, amun__progress_st
     amun__snapshot fresh = {0};
     amun_train_result trained = {.struct_size = sizeof trained, .loss = NAN, .accuracy = NAN};
     amun_model *model = request->model;
+    AMUN__CHECK(amun__model_begin_write(model));
     amun_status status = AMUN_OK;
     if (method->fresh != 0) {
-        AMUN__TRY(amun__unlearn_draw_fresh(&fresh, model, request->options.seed));
+        status = amun__unlearn_draw_fresh(&fresh, model, request->options.seed);
     }
-    AMUN__TRY(amun__model_begin_write(model));
-    status = run_whole(method, request, &fresh, progress, &counts, &trained);
+    if (status == AMUN_OK) {
+        status = run_whole(method, request, &fresh, progress, &counts, &trained);
+    }
     amun__model_end_write(model);
+    amun__snapshot_drop(&fresh);
     *done = (amun_unlearn_result){
         .struct_size = sizeof *done,
         .remain = (int64_t)counts.remain,
@@ -141,8 +144,6 @@ static amun_status run_request(amun__unlearn_request *request, amun__progress_st
         .loss = trained.loss,
         .accuracy = trained.accuracy,
     };
-fail:
-    amun__snapshot_drop(&fresh);
     return status;
 }
 

@@ -76,6 +76,12 @@ extern const amun__unlearn_method amun__method_neggrad_plus;
 extern const amun__unlearn_method amun__method_boundary_shrink;
 extern const amun__unlearn_method amun__method_l1_sparse;
 extern const amun__unlearn_method amun__method_salun;
+extern const amun__unlearn_method amun__method_boundary_expand;
+extern const amun__unlearn_method amun__method_scrub;
+extern const amun__unlearn_method amun__method_bad_teacher;
+extern const amun__unlearn_method amun__method_unsir;
+extern const amun__unlearn_method amun__method_ssd;
+extern const amun__unlearn_method amun__method_svd;
 extern const amun__unlearn_method amun__method_euk;
 extern const amun__unlearn_method amun__method_cfk;
 
@@ -100,7 +106,8 @@ amun_status amun__unlearn_request_open(amun__unlearn_request *request, amun_mode
                                        const amun_unlearn_options *opts);
 void amun__unlearn_request_close(amun__unlearn_request *request);
 
-/* The values that a new model of the same graph would start with (common.c). */
+/* The values that a new model of the same graph would start with (common.c). Caller holds
+ * begin_read or begin_write. */
 amun_status amun__unlearn_draw_fresh(amun__snapshot *fresh, const amun_model *model, uint64_t seed);
 /* Percent of the named training samples that the model has right. Caller holds begin_write. */
 amun_status amun__unlearn_accuracy(const amun__unlearn_request *request, const int64_t *indices,
@@ -118,6 +125,21 @@ amun_status amun__unlearn_gradients(const amun__unlearn_request *request, const 
  * |sum of these gradients| over the forget samples. The request's memory. */
 amun_status amun__unlearn_mask(amun__unlearn_request *request, amun__progress_state *progress,
                                const uint8_t **mask);
+
+/* A copy of `indices` in an order of options.seed and `stream` (samples.c). The request's memory. */
+amun_status amun__unlearn_shuffled(amun__unlearn_request *request, const int64_t *indices,
+                                   size_t count, uint32_t stream, int64_t **out);
+/* The same of a choice: at most `per_class` of each class and `most` in all, the classes as equal
+ * as they allow. */
+amun_status amun__unlearn_balanced(amun__unlearn_request *request, const int64_t *indices,
+                                   size_t count, uint32_t stream, size_t per_class, size_t most,
+                                   int64_t **out, size_t *picked);
+/* T^2 times the sum over the rows of KL(softmax(teacher / T) || softmax(student / T)); adds scale
+ * times its gradient by the student's logits to `seed`. scratch: 2 * classes (recipe_scrub.c). */
+double amun__unlearn_kl(const float *teacher, const float *student, size_t n, size_t classes,
+                        double temperature, double scale, float *seed, double *scratch);
+/* How much of a direction SVD keeps that has the share rho of the energy (edit_svd.c). */
+double amun__svd_lambda(double rho, double alpha);
 
 /* Append a part: as given; with true labels and augmentation; with the labels of `set` and none.
  * Empty parts are left out. All return the number of samples, repetitions aside. */

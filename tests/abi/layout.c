@@ -149,7 +149,7 @@ VALUE(AMUN_CLIP_BATCHNORM_COMPOSITE, 5);
 
 /* ---- train.h ------------------------------------------------------------------------------- */
 
-SIZE(amun_train_options, 120);
+SIZE(amun_train_options, 128);
 FIELD(amun_train_options, struct_size, 0, 8);
 FIELD(amun_train_options, epochs, 8, 4);
 FIELD(amun_train_options, batch, 12, 4);
@@ -169,6 +169,8 @@ FIELD(amun_train_options, checkpoint_every, 92, 4);
 FIELD(amun_train_options, seed, 96, 8);
 FIELD(amun_train_options, checkpoint, 104, 8);
 FIELD(amun_train_options, clip, 112, 8);
+FIELD(amun_train_options, optimiser, 120, 4);
+FIELD(amun_train_options, reserved, 124, 4);
 
 SIZE(amun_train_result, 48);
 FIELD(amun_train_result, struct_size, 0, 8);

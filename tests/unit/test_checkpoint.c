@@ -109,6 +109,28 @@ START_TEST(resume)
 }
 END_TEST
 
+/* Adam goes on with both of its moments and the number of its steps. */
+START_TEST(resume_adam)
+{
+    fixture f;
+    setup(&f, "adam.ckpt");
+    amun_train_options plain = options(NULL), t = options(f.path);
+    plain.optimiser = t.optimiser = AMUN_OPTIMISER_ADAM;
+    plain.lr = t.lr = 0.003;
+    ck_ok(run_fresh(&f, &plain, NULL, NULL));
+    model_bytes expected = bytes_of(f.model);
+    for (uint64_t stop = 1; stop < 96; stop += 29) {
+        watcher w = {.stop_at = stop};
+        ck_fails(run_fresh(&f, &t, &w, NULL), AMUN_ERROR_CANCELLED, "step");
+    }
+    ck_ok(run_fresh(&f, &t, NULL, NULL));
+    ck_assert(same_bytes(expected, bytes_of(f.model)));
+    t.optimiser = AMUN_OPTIMISER_SGD;
+    ck_fails(run_fresh(&f, &t, NULL, NULL), AMUN_ERROR_STATE, "optimiser");
+    teardown(&f);
+}
+END_TEST
+
 /* Once more after the end: nothing to do, the same weights and figures. */
 START_TEST(finished)
 {
@@ -527,6 +549,7 @@ int main(int argc, char **argv)
     }
     TCase *tc = tcase_create("checkpoint");
     tcase_add_test(tc, resume);
+    tcase_add_test(tc, resume_adam);
     tcase_add_test(tc, finished);
     tcase_add_test(tc, no_momentum);
     tcase_add_test(tc, killed);

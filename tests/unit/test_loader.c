@@ -426,10 +426,99 @@ START_TEST(test_open_refuses)
 }
 END_TEST
 
+/* ---- phases -------------------------------------------------------------------------------- */
+
+/* Phase 0: five samples three times, in the first two epochs; phase 1: all, once. */
+static amun__mix two_phases(int32_t shuffle)
+{
+    amun__mix mix = {.part_count = 2, .classes = CLASSES, .augment = {2, 1}, .shuffle = shuffle};
+    mix.parts[0] = (amun__part){
+        .dataset = ds, .target = AMUN__TARGET_LABEL, .augment = 1, .weight = 1.0, .phase = 1};
+    mix.parts[1] = (amun__part){.dataset = ds,
+                                .indices = some,
+                                .count = 5,
+                                .target = AMUN__TARGET_RANDOM_OTHER,
+                                .augment = 1,
+                                .weight = -1.0,
+                                .epochs = 2,
+                                .repeat = 3};
+    return mix;
+}
+
+/* Sizes and phases of the batches of one epoch, then its samples. */
+static void read_phases(amun__loader *loader, uint32_t number, bool first, epoch *out)
+{
+    const size_t sizes[] = {4, 4, 4, 3}; /* of the 15; then 26 batches of 4 and 3 */
+    memset(out, 0, sizeof *out);
+    ck_ok(amun__loader_begin(loader, number));
+    ck_assert_uint_eq(amun__loader_batches(loader), (first ? 4 : 0) + 26);
+    for (;; out->batches++) {
+        const amun__batch *next = NULL;
+        ck_ok(amun__loader_next(loader, &next));
+        if (next == NULL) {
+            break;
+        }
+        bool early = first && out->batches < 4;
+        size_t at = out->batches - (first ? 4 : 0);
+        ck_assert_uint_eq(next->count, early ? sizes[out->batches] : at < 25 ? 4 : 3);
+        ck_assert_int_eq(next->phase, early ? 0 : 1);
+        for (size_t i = 0; i < next->count; i++) {
+            ck_assert(next->weights[i] == (early ? -1.0f : 1.0f));
+        }
+        memcpy(out->images[out->count], next->images, next->count * sizeof out->images[0]);
+        memcpy(&out->labels[out->count], next->labels, next->count * sizeof(int32_t));
+        out->count += next->count;
+    }
+}
+
+START_TEST(test_phases)
+{
+    static epoch got;
+    for (int32_t shuffle = 0; shuffle < 2; shuffle++) {
+        amun__mix mix = two_phases(shuffle);
+        amun__loader *loader = NULL;
+        ck_ok(amun__loader_open(&loader, ctx, &mix, 4, 9));
+        read_phases(loader, 1, true, &got);
+        ck_assert_uint_eq(got.count, 15 + N);
+        read_phases(loader, 2, false, &got);
+        ck_assert_uint_eq(got.count, N);
+        amun__loader_close(loader);
+    }
+}
+END_TEST
+
+/* Each repetition is cropped, mirrored and labelled for itself: its key has its number. */
+START_TEST(test_repetitions)
+{
+    static epoch got;
+    amun__mix mix = two_phases(0);
+    amun__loader *loader = NULL;
+    ck_ok(amun__loader_open(&loader, ctx, &mix, 4, 9));
+    read_phases(loader, 1, true, &got);
+    bool drawn_anew = false;
+    for (size_t e = 0; e < 15; e++) {
+        size_t index = (size_t)some[e % 5];
+        uint64_t key = (uint64_t)(e / 5) << 52 | UINT64_C(1) << 48 | index;
+        float source[PIXELS], expected[PIXELS];
+        for (size_t k = 0; k < PIXELS; k++) {
+            source[k] = (float)((uint8_t *)bytes[index])[k] / 255.0f;
+        }
+        amun__augment_apply(&mix.augment, 9, 1, key, 3, H, W, source, expected);
+        ck_assert_int_eq(memcmp(got.images[e], expected, sizeof expected), 0);
+        ck_assert_int_ne(got.labels[e], own[index]);
+        drawn_anew = drawn_anew || got.labels[e] != got.labels[e % 5];
+    }
+    ck_assert(drawn_anew);
+    amun__loader_close(loader);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("loader");
     tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, test_phases);
+    tcase_add_test(tc, test_repetitions);
     tcase_add_test(tc, test_unshuffled);
     tcase_add_test(tc, test_smoothing);
     tcase_add_test(tc, test_shuffle);

@@ -119,6 +119,47 @@ START_TEST(test_refuses)
 }
 END_TEST
 
+static void ck_turns(amun__part first, amun__part second, const char *part)
+{
+    amun__mix mix = one_part(AMUN__TARGET_LABEL);
+    first.dataset = second.dataset = ds;
+    first.target = second.target = AMUN__TARGET_LABEL;
+    mix.parts[0] = first;
+    mix.parts[1] = second;
+    mix.part_count = 2;
+    ck_fails(amun__mix_check(ctx, &mix), AMUN_ERROR_INVALID_ARGUMENT, part);
+}
+
+START_TEST(test_turns)
+{
+    const amun__part plain_part = {.weight = 1.0};
+    ck_turns((amun__part){.phase = -1}, plain_part, "part 0: phase is -1");
+    ck_turns(plain_part, (amun__part){.phase = AMUN__MIX_MAX_PARTS}, "part 1: phase is 8");
+    ck_turns((amun__part){.repeat = -1}, plain_part, "part 0: repeat is -1");
+    ck_turns((amun__part){.repeat = AMUN__PART_MAX_REPEAT + 1}, plain_part, "repeat is 4096");
+    ck_turns(plain_part, (amun__part){.phase = 1, .epochs = -2}, "part 1: -2 epochs");
+    ck_turns(plain_part, (amun__part){.epochs = 3}, "part 1: 3 epochs, but part 0");
+
+    amun__mix mix = one_part(AMUN__TARGET_LABEL);
+    mix.part_count = 3;
+    mix.parts[1] = mix.parts[2] = mix.parts[0];
+    mix.parts[0].repeat = 4; /* 24 samples */
+    mix.parts[1].phase = 2;  /* 6, twice 6 in the first three epochs */
+    mix.parts[2].phase = 5;
+    mix.parts[2].repeat = 2;
+    mix.parts[2].epochs = 3;
+    ck_ok(amun__mix_check(ctx, &mix));
+    ck_assert_uint_eq(amun__mix_count(&mix), 24 + 6 + 12);
+    ck_assert_uint_eq(amun__mix_phase_count(&mix, 0, 99), 24);
+    ck_assert_uint_eq(amun__mix_phase_count(&mix, 1, 0), 0);
+    ck_assert_uint_eq(amun__mix_phase_count(&mix, 5, 2), 12);
+    ck_assert_uint_eq(amun__mix_phase_count(&mix, 5, 3), 0);
+    ck_assert_uint_eq(amun__mix_batches(&mix, 5, 0), 5 + 2 + 3);
+    ck_assert_uint_eq(amun__mix_batches(&mix, 5, 3), 5 + 2);
+    ck_assert_uint_eq(amun__mix_batches(&mix, 6, 0), 4 + 1 + 2);
+}
+END_TEST
+
 START_TEST(test_refuses_targets)
 {
     amun__mix mix = one_part(AMUN__TARGET_FIXED);
@@ -280,6 +321,7 @@ int main(void)
     tcase_add_test(tc, test_accepts);
     tcase_add_test(tc, test_refuses);
     tcase_add_test(tc, test_refuses_targets);
+    tcase_add_test(tc, test_turns);
     tcase_add_test(tc, test_augment);
     tcase_add_test(tc, test_augment_keys);
     tcase_add_test(tc, test_augment_strided);

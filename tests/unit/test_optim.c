@@ -1,4 +1,4 @@
-/* SGD: values made with PyTorch, freezing, the penalty, and independence of threads. */
+/* SGD and Adam: values made with PyTorch, freezing, the penalty, and independence of threads. */
 #include <stdlib.h>
 
 #include "nn/nn.h"
@@ -32,6 +32,47 @@ START_TEST(test_torch_values)
             ck_close((double)w[i], cases[c].want[i], 3e-7);
         }
     }
+}
+END_TEST
+
+/* The same w; gradients [0.1, -0.2, 0.3, 0.4] times 1, -2, 3; three steps of torch.optim.Adam
+ * (1.13) in float64. */
+START_TEST(test_adam_torch_values)
+{
+    const struct {
+        double beta1, want[4];
+    } cases[] = {
+        {0.9, {0.9018222555, -1.9018109507, 0.4022126919, -0.0977081200}},
+        {0.5, {0.9033159532, -1.9033050108, 0.4036697086, -0.0962584829}},
+    };
+    const float factors[3] = {1, -2, 3};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        float w[4] = {1, -2, 0.5f, 0}, m[4] = {0}, v[4] = {0};
+        for (int k = 0; k < 3; k++) {
+            float g = factors[k], d[4] = {0.1f * g, -0.2f * g, 0.3f * g, 0.4f * g};
+            amun__adam adam = {
+                .lr = 0.1, .beta1 = cases[c].beta1, .weight_decay = 5e-4, .step = k + 1};
+            amun__adam_step(&adam, w, m, v, d, 4);
+        }
+        for (int i = 0; i < 4; i++) {
+            ck_close((double)w[i], cases[c].want[i], 1e-6);
+        }
+    }
+}
+END_TEST
+
+/* A frozen weight keeps its moments, whatever its gradient; the penalty is part of the gradient. */
+START_TEST(test_adam_mask_and_l1)
+{
+    const uint8_t mask[3] = {1, 0, 7};
+    float w[3] = {1, -2, -0.5f}, m[3] = {0, 0.25f, 0}, v[3] = {0, 0.5f, 0};
+    amun__adam adam = {.lr = 0.1, .beta1 = 0.9, .l1 = 0.5, .step = 1, .mask = mask};
+    amun__adam_step(&adam, w, m, v, (float[]){0, NAN, 0}, 3);
+    ck_assert(w[1] == -2.0f && m[1] == 0.25f && v[1] == 0.5f);
+    ck_close((double)w[0], 0.9, 1e-6); /* the first step has the length lr */
+    ck_close((double)w[2], -0.4, 1e-6);
+    ck_close((double)m[0], 0.05, 1e-7);
+    ck_close((double)v[2], 0.00025, 1e-9);
 }
 END_TEST
 
@@ -124,6 +165,8 @@ int main(void)
 {
     TCase *tc = tcase_create("optim");
     tcase_add_test(tc, test_torch_values);
+    tcase_add_test(tc, test_adam_torch_values);
+    tcase_add_test(tc, test_adam_mask_and_l1);
     tcase_add_test(tc, test_mask_freezes);
     tcase_add_test(tc, test_l1);
     tcase_add_test(tc, test_same_bits);

@@ -2,14 +2,16 @@
 #include "train/train.h"
 #include "training.h"
 
-/* ---- an oracle: softmax regression by SGD, in double, as PyTorch would -------------------------
+/* ---- an oracle: softmax regression by SGD or Adam, in double, as PyTorch would
+ * -------------------------
  */
 
 enum { N = 10, PIXELS = 6, CLASSES = 3, WEIGHTS = CLASSES * PIXELS + CLASSES };
 
 typedef struct oracle {
     double w[WEIGHTS], v[WEIGHTS]; /* rows of weights, then biases */
-    bool moved;
+    double squares[WEIGHTS];       /* Adam's second moment */
+    int steps;
     double loss; /* sum over the epoch */
     int right;
 } oracle;
@@ -49,12 +51,19 @@ static void oracle_gradient(oracle *o, const float *x, int64_t label, double smo
 static void oracle_update(oracle *o, const double g[WEIGHTS], const amun_train_options *t,
                           double lr)
 {
+    o->steps++;
     for (int i = 0; i < WEIGHTS; i++) {
         double d = g[i] + t->weight_decay * o->w[i];
-        o->v[i] = o->moved ? t->momentum * o->v[i] + d : d;
+        if (t->optimiser == AMUN_OPTIMISER_ADAM) {
+            o->v[i] = t->momentum * o->v[i] + (1.0 - t->momentum) * d;
+            o->squares[i] = 0.999 * o->squares[i] + 0.001 * d * d;
+            double m = o->v[i] / (1.0 - pow(t->momentum, o->steps));
+            o->w[i] -= lr * m / (sqrt(o->squares[i] / (1.0 - pow(0.999, o->steps))) + 1e-8);
+            continue;
+        }
+        o->v[i] = o->steps > 1 ? t->momentum * o->v[i] + d : d;
         o->w[i] -= lr * (t->nesterov ? d + t->momentum * o->v[i] : o->v[i]);
     }
-    o->moved = true;
 }
 
 /* `lr` of each epoch. The order of the samples is the documented one: a shuffle per epoch. */
@@ -92,7 +101,7 @@ static void against_oracle(amun_train_options t, const double *lr)
     float weight[CLASSES * PIXELS], bias[CLASSES];
     ck_ok(amun_model_get_tensor(model, "fc.weight", weight, CLASSES * PIXELS));
     ck_ok(amun_model_get_tensor(model, "fc.bias", bias, CLASSES));
-    oracle o = {.moved = false};
+    oracle o = {.steps = 0};
     for (int i = 0; i < WEIGHTS; i++) {
         o.w[i] = (double)(i < CLASSES * PIXELS ? weight[i] : bias[i - CLASSES * PIXELS]);
     }
@@ -139,6 +148,41 @@ START_TEST(nesterov)
 }
 END_TEST
 
+/* Batches of 4, 4 and 2, two rates; and without a first moment. */
+START_TEST(adam)
+{
+    amun_train_options t = train_options(4, 4, 0.02);
+    t.optimiser = AMUN_OPTIMISER_ADAM;
+    t.weight_decay = 0.01;
+    t.step_epochs = 2;
+    t.seed = 9;
+    against_oracle(t, (const double[]){0.02, 0.02, 0.002, 0.002});
+    t.momentum = 0.0;
+    against_oracle(t, (const double[]){0.02, 0.02, 0.002, 0.002});
+}
+END_TEST
+
+START_TEST(adam_without_nesterov)
+{
+    amun_context *ctx = NULL;
+    ck_ok(amun_context_create(&ctx, NULL));
+    blobs b;
+    blobs_make(&b, ctx, N, 1, 2, 3, CLASSES, 5);
+    amun_model *model = linear_model(ctx, 1, 2, 3, CLASSES, 3);
+    amun_train_options t = train_options(1, 4, 0.02);
+    t.optimiser = AMUN_OPTIMISER_ADAM;
+    t.nesterov = 1;
+    ck_fails(amun_train_run(NULL, model, b.data, NULL, 0, &t, NULL), AMUN_ERROR_INVALID_ARGUMENT,
+             "nesterov is 1");
+    t.optimiser = 3;
+    ck_fails(amun_train_run(NULL, model, b.data, NULL, 0, &t, NULL), AMUN_ERROR_INVALID_ARGUMENT,
+             "optimiser");
+    amun_model_unref(model);
+    blobs_free(&b);
+    amun_context_unref(ctx);
+}
+END_TEST
+
 START_TEST(no_momentum)
 {
     amun_train_options t = train_options(3, 3, 0.3);
@@ -167,6 +211,8 @@ int main(void)
     TCase *tc = tcase_create("train_sgd");
     tcase_add_test(tc, momentum);
     tcase_add_test(tc, nesterov);
+    tcase_add_test(tc, adam);
+    tcase_add_test(tc, adam_without_nesterov);
     tcase_add_test(tc, no_momentum);
     tcase_add_test(tc, batch_of_one);
     tcase_add_test(tc, batch_beyond_the_data);

@@ -25,9 +25,10 @@ from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKin
                     CancelledError, Clamp, ClipBatchnorm, ClipMethod, Context, ContextOptions,
                     Dtype, EnsembleMethod, FailurePolicy, FormatError, InternalError,
                     InvalidArgumentError, IoError, LayerKind, LogLevel, LotosMatch, Mode, Norm,
-                    NotFoundError, NumericError, OutOfMemoryError, Padding, Progress, RmiaMode,
-                    RmiaPopulation, Schedule, SelectRule, ShapeError, Signal, SpectrumMethod, StateError,
-                    TrwControl, TrwScore, UnlearnMethod, UnsupportedError, Verdict, default_context)
+                    NotFoundError, NumericError, Optimiser, OutOfMemoryError, Padding, Progress,
+                    RmiaMode, RmiaPopulation, Schedule, SelectRule, ShapeError, Signal,
+                    SpectrumMethod, StateError, TrwControl, TrwScore, UnlearnMethod,
+                    UnsupportedError, Verdict, default_context)
 from ._certify import Certified, certify, transfer_bound, unlearn_diagnose
 from ._clip import Clipper, ClipOptions
 from ._data import Dataset, forget_indices, npy_write

@@ -594,6 +594,11 @@ enum {
     AMUN_SCHEDULE_COSINE = 3,
     AMUN_SCHEDULE_ONECYCLE = 4,
 };
+typedef int32_t amun_optimiser;
+enum {
+    AMUN_OPTIMISER_SGD = 1,
+    AMUN_OPTIMISER_ADAM = 2,
+};
 typedef struct amun_train_options {
     size_t struct_size;
     int32_t epochs;
@@ -614,6 +619,8 @@ typedef struct amun_train_options {
     uint64_t seed;
     const char *checkpoint;
     const amun_clip_options *clip;
+    amun_optimiser optimiser;
+    int32_t reserved;
 } amun_train_options;
 amun_status amun_train_options_init(amun_train_options *opts, size_t size);
 typedef struct amun_train_result {
@@ -1129,6 +1136,7 @@ ENUMS = {'amun_status': {'OK': 0,
                       'DELATTRE_2024': 9},
  'amun_clip_batchnorm': {'LEAVE': 1, 'HARD': 2, 'SOFT': 3, 'GOUK': 4, 'COMPOSITE': 5},
  'amun_schedule': {'CONSTANT': 1, 'STEP': 2, 'COSINE': 3, 'ONECYCLE': 4},
+ 'amun_optimiser': {'SGD': 1, 'ADAM': 2},
  'amun_ensemble_method': {'PLAIN': 1,
                           'PGD_AT': 2,
                           'TRADES': 3,
@@ -1197,7 +1205,7 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
                         'holdout': 'amun_ulira_holdout',
                         'score': 'amun_ulira_score'},
  'amun_clip_options': {'method': 'amun_clip_method', 'batchnorm': 'amun_clip_batchnorm'},
- 'amun_train_options': {'schedule': 'amun_schedule'},
+ 'amun_train_options': {'schedule': 'amun_schedule', 'optimiser': 'amun_optimiser'},
  'amun_lotos_options': {'match': 'amun_lotos_match'},
  'amun_ensemble_train_options': {'method': 'amun_ensemble_method'},
  'amun_transfer_result': {'clamp': 'amun_clamp'},
