@@ -78,6 +78,8 @@ extern const amun__unlearn_method amun__method_l1_sparse;
 extern const amun__unlearn_method amun__method_salun;
 extern const amun__unlearn_method amun__method_euk;
 extern const amun__unlearn_method amun__method_cfk;
+extern const amun__unlearn_method amun__method_delete;
+extern const amun__unlearn_method amun__method_trw;
 
 extern const amun__options_table amun__rival_options_table;
 extern const amun__options_table amun__trw_options_table;
