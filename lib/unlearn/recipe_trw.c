@@ -151,7 +151,10 @@ static amun_status pass_open(sample_pass *p, const amun__unlearn_request *q,
 {
     const amun_graph *graph = amun__model_graph(q->model);
     size_t room = 0;
-    AMUN__CHECK(amun__prefix_create(&p->prefix, q->model, graph->nodes[last].inputs[0]));
+    amun_status status = amun__prefix_create(&p->prefix, q->model, graph->nodes[last].inputs[0]);
+    if (status != AMUN_OK) {
+        return amun__fail_within(status, "features before layer %s", graph->nodes[last].name);
+    }
     p->d = (size_t)amun_model_classes(p->prefix);
     if (!amun__mul_size(&room, q->forget_count, p->d)) {
         return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "features of %zu samples are too many",

@@ -11,6 +11,7 @@ typedef struct fixture {
     amun_context *ctx;
     blobs b;
     amun_model *model;
+    const float *x; /* rows of D that "fc" reads */
     int64_t forget[N], remain[N];
     size_t gone, kept;
 } fixture;
@@ -21,6 +22,7 @@ static fixture fixture_open(const int64_t *classes, size_t count)
     ck_ok(amun_context_create(&f.ctx, NULL));
     blobs_make(&f.b, f.ctx, N, 3, 2, 2, K, 7);
     f.model = linear_model(f.ctx, 3, 2, 2, K, 5);
+    f.x = f.b.images;
     for (int64_t i = 0; i < N; i++) {
         bool forget = false;
         for (size_t k = 0; k < count; k++) {
@@ -127,10 +129,10 @@ static void expect_step(const fixture *f, const regression *before, const double
     for (size_t i = 0; i < kept; i++) {
         double hard[K] = {0};
         hard[f->b.labels[f->remain[i]]] = 1.0;
-        add_gradient(&sum, before, f->b.images + f->remain[i] * D, hard, 1.0);
+        add_gradient(&sum, before, f->x + f->remain[i] * D, hard, 1.0);
     }
     for (size_t i = 0; i < f->gone; i++) {
-        add_gradient(&sum, before, f->b.images + f->forget[i] * D, targets + i * K,
+        add_gradient(&sum, before, f->x + f->forget[i] * D, targets + i * K,
                      lambda * (double)repeats);
     }
     regression_read(&after, f->model);
@@ -177,7 +179,7 @@ static void naive_targets(const fixture *f, const regression *r, size_t forget, 
 {
     for (size_t i = 0; i < f->gone; i++) {
         double z[K], sum = 0.0;
-        logits_of(r, f->b.images + f->forget[i] * D, z);
+        logits_of(r, f->x + f->forget[i] * D, z);
         for (size_t j = 0; j < K; j++) {
             q[i * K + j] = j == forget ? 0.0 : exp(z[j] + beta * (by_sample ? s[i * K + j] : s[j]));
             sum += q[i * K + j];
@@ -240,7 +242,67 @@ START_TEST(delete_step)
 }
 END_TEST
 
-/* The features of this network are its images, so the public call can be given them. */
+/* Another dense layer before "fc", as wide. */
+static amun_model *two_layers(amun_context *ctx)
+{
+    amun_graph *graph = NULL;
+    amun_model *model = NULL;
+    amun_node node = 0;
+    ck_ok(amun_graph_create(&graph, ctx, 3, 2, 2));
+    ck_ok(amun_graph_flatten(&node, graph, node));
+    ck_ok(amun_graph_linear(&node, graph, node, "hidden", D, 0));
+    ck_ok(amun_graph_linear(&node, graph, node, "fc", K, 1));
+    ck_ok(amun_model_create_graph(&model, ctx, graph, 5));
+    amun_graph_unref(graph);
+    return model;
+}
+
+/* What "fc" reads. */
+static void features_of(const fixture *f, float *x)
+{
+    float w[D * D];
+    ck_ok(amun_model_get_tensor(f->model, "hidden.weight", w, (size_t)D * D));
+    for (size_t i = 0; i < N; i++) {
+        for (size_t j = 0; j < D; j++) {
+            double sum = 0.0;
+            for (size_t k = 0; k < D; k++) {
+                sum += (double)w[j * D + k] * (double)f->b.images[i * D + k];
+            }
+            x[i * D + j] = (float)sum;
+        }
+    }
+}
+
+/* Scores of the forget samples by the public calls, which have tests of their own. */
+static void public_scores(const fixture *f, const regression *before, const amun_trw_options *trw,
+                          double *s)
+{
+    static const int64_t classes[] = {1};
+    double by_class[K];
+    float own[N * D], others[N * D];
+    int64_t labels[N], own_labels[N];
+    amun_tensor_view own_view, other_view, label_view, own_label_view;
+    naive_scores(before, 1, trw->temperature, by_class);
+    for (size_t i = 0; i < f->gone; i++) {
+        own_labels[i] = 1;
+        memcpy(own + i * D, f->x + f->forget[i] * D, D * sizeof *own);
+    }
+    for (size_t i = 0; i < f->kept; i++) {
+        labels[i] = f->b.labels[f->remain[i]];
+        memcpy(others + i * D, f->x + f->remain[i] * D, D * sizeof *own);
+    }
+    ck_ok(amun_tensor_view_init(&own_view, own, AMUN_DTYPE_F32, 2,
+                                (const int64_t[]){(int64_t)f->gone, D}));
+    ck_ok(amun_tensor_view_init(&other_view, others, AMUN_DTYPE_F32, 2,
+                                (const int64_t[]){(int64_t)f->kept, D}));
+    ck_ok(amun_tensor_view_init(&label_view, labels, AMUN_DTYPE_I64, 1,
+                                (const int64_t[]){(int64_t)f->kept}));
+    ck_ok(amun_tensor_view_init(&own_label_view, own_labels, AMUN_DTYPE_I64, 1,
+                                (const int64_t[]){(int64_t)f->gone}));
+    ck_ok(amun_trw_sample_scores(s, &own_view, &other_view, &label_view, classes, 1, K, trw));
+    ck_ok(amun_trw_mix(s, by_class, &own_label_view, classes, 1, K, trw));
+}
+
 START_TEST(sample_step)
 {
     static const int64_t classes[] = {1};
@@ -248,36 +310,19 @@ START_TEST(sample_step)
         fixture f = fixture_open(classes, 1);
         options o;
         regression before;
-        double by_class[K], s[N * K], q[N * K];
-        float own[N * D], others[N * D];
-        int64_t labels[N], own_labels[N];
-        amun_tensor_view own_view, other_view, label_view, own_label_view;
+        double s[N * K], q[N * K];
+        float x[N * D];
+        amun_model_unref(f.model);
+        f.model = two_layers(f.ctx);
+        features_of(&f, x);
+        f.x = x;
         options_fill(&o, AMUN_UNLEARN_TRW);
         o.trw.energy = 1.0;
         o.trw.bias = 1;
         o.trw.neighbours = k;
         o.trw.kappa = 0.75;
         regression_read(&before, f.model);
-        naive_scores(&before, 1, o.trw.temperature, by_class);
-        for (size_t i = 0; i < f.gone; i++) {
-            own_labels[i] = 1;
-            memcpy(own + i * D, f.b.images + f.forget[i] * D, D * sizeof *own);
-        }
-        for (size_t i = 0; i < f.kept; i++) {
-            labels[i] = f.b.labels[f.remain[i]];
-            memcpy(others + i * D, f.b.images + f.remain[i] * D, D * sizeof *own);
-        }
-        ck_ok(amun_tensor_view_init(&own_view, own, AMUN_DTYPE_F32, 2,
-                                    (const int64_t[]){(int64_t)f.gone, D}));
-        ck_ok(amun_tensor_view_init(&other_view, others, AMUN_DTYPE_F32, 2,
-                                    (const int64_t[]){(int64_t)f.kept, D}));
-        ck_ok(amun_tensor_view_init(&label_view, labels, AMUN_DTYPE_I64, 1,
-                                    (const int64_t[]){(int64_t)f.kept}));
-        ck_ok(amun_tensor_view_init(&own_label_view, own_labels, AMUN_DTYPE_I64, 1,
-                                    (const int64_t[]){(int64_t)f.gone}));
-        ck_ok(
-            amun_trw_sample_scores(s, &own_view, &other_view, &label_view, classes, 1, K, &o.trw));
-        ck_ok(amun_trw_mix(s, by_class, &own_label_view, classes, 1, K, &o.trw));
+        public_scores(&f, &before, &o.trw, s);
         naive_targets(&f, &before, 1, s, true, 10, 0, q);
         ck_ok(run(&f, &o, NULL));
         expect_step(&f, &before, q, 1.0, 1, true);
@@ -310,6 +355,8 @@ START_TEST(errors)
     static const int64_t classes[] = {2, 3};
     fixture f = fixture_open(classes, 2);
     options o;
+    amun_model *plain = f.model;
+    f.model = two_layers(f.ctx);
     model_bytes before = bytes_of(f.model);
     options_fill(&o, AMUN_UNLEARN_TRW);
     size_t gone = f.gone--;
@@ -323,6 +370,11 @@ START_TEST(errors)
     o.trw.neighbours = 5;
     ck_fails(run(&f, &o, NULL), AMUN_ERROR_INVALID_ARGUMENT, "neighbours: 5");
     o.trw.kappa = 0.5;
+    amun_model *deep = f.model;
+    f.model = plain; /* its features are pixels, and no model makes those */
+    ck_fails(run(&f, &o, NULL), AMUN_ERROR_SHAPE, "features before layer fc");
+    f.model = deep;
+    amun_model_unref(plain);
     o.trw.neighbours = 1000;
     ck_fails(run(&f, &o, NULL), AMUN_ERROR_INVALID_ARGUMENT, "1000");
     o.unlearn.remain = 0;
@@ -359,17 +411,19 @@ START_TEST(cancelled)
     static const int64_t classes[] = {0};
     fixture f = fixture_open(classes, 1);
     options o;
+    amun_model_unref(f.model);
+    f.model = two_layers(f.ctx);
     options_fill(&o, AMUN_UNLEARN_TRW);
     o.trw.kappa = 1.0;
     model_bytes before = bytes_of(f.model);
     watcher w = {.stop_at = 1};
     amun_call_options call = watched(&w);
     ck_fails(amun_unlearn_run(NULL, f.model, f.b.data, f.forget, f.gone, NULL, &o.unlearn, &call),
-             AMUN_ERROR_CANCELLED, "");
+             AMUN_ERROR_CANCELLED, "stop");
     ck_assert_str_eq(w.phase, "features");
     o.trw.kappa = 0.0;
     ck_fails(amun_unlearn_run(NULL, f.model, f.b.data, f.forget, f.gone, NULL, &o.unlearn, &call),
-             AMUN_ERROR_CANCELLED, "");
+             AMUN_ERROR_CANCELLED, "stop");
     ck_assert_str_eq(w.phase, "targets");
     ck_assert(same_bytes(before, bytes_of(f.model)));
     w.stop_at = 0;
@@ -395,17 +449,17 @@ END_TEST
 START_TEST(frozen)
 {
     static const int64_t classes[] = {3};
-    for (int32_t frozen = 0; frozen <= 1; frozen++) {
+    for (int32_t on = 0; on <= 1; on++) {
         fixture f = fixture_open(classes, 1);
         options o;
         float before[4], after[4];
         amun_model *model = conv_model(f.ctx, 3, 2, 2, K, 9);
         options_fill(&o, AMUN_UNLEARN_TRW);
-        o.trw.frozen_statistics = frozen;
+        o.trw.frozen_statistics = on;
         ck_ok(amun_model_get_tensor(model, "bn.running_mean", before, 4));
         ck_ok(amun_unlearn_run(NULL, model, f.b.data, f.forget, f.gone, NULL, &o.unlearn, NULL));
         ck_ok(amun_model_get_tensor(model, "bn.running_mean", after, 4));
-        ck_assert((memcmp(before, after, sizeof after) == 0) == (frozen != 0));
+        ck_assert((memcmp(before, after, sizeof after) == 0) == (on != 0));
         amun_model_unref(model);
         fixture_close(&f);
     }
