@@ -61,6 +61,11 @@ amun_status amun_unlearn_options_init(amun_unlearn_options *opts, size_t size)
     return amun__options_init(&option_table, opts, size);
 }
 
+amun_status amun__unlearn_options_read(amun_unlearn_options *full, const amun_unlearn_options *opts)
+{
+    return amun__options_read(&option_table, full, opts);
+}
+
 /* The training options' table with the defaults of one method, which live in *defaults. */
 static amun__options_table train_table(const amun__unlearn_method *method,
                                        amun_train_options *defaults)
@@ -248,7 +253,7 @@ amun_status amun__unlearn_request_open(amun__unlearn_request *request, amun_mode
     AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
     AMUN__CHECK(amun__object_check(train, AMUN__TAG_DATASET, "train"));
     q->ctx = amun__model_context(model);
-    AMUN__CHECK(amun__options_read(&option_table, &q->options, opts));
+    AMUN__CHECK(amun__unlearn_options_read(&q->options, opts));
     const amun__unlearn_method *method = amun__unlearn_method_find(q->options.method);
     if (method == NULL) {
         return amun__fail(AMUN_ERROR_UNSUPPORTED, "%s is not there yet",

@@ -858,6 +858,14 @@ typedef struct amun_unlearn_result {
     double seconds;
 } amun_unlearn_result;
 amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *model, const amun_dataset *train, const int64_t *forget, size_t count, const amun_advset *set, const amun_unlearn_options *opts, const amun_call_options *call);
+typedef struct amun_trw_select_options {
+    size_t struct_size;
+    double share;
+    double tolerance;
+    uint64_t seed;
+} amun_trw_select_options;
+amun_status amun_trw_select_options_init(amun_trw_select_options *opts, size_t size);
+amun_status amun_trw_select_beta(double *beta, double *heldout, double *original, const amun_model *model, amun_dataset *train, const int64_t *forget, size_t count, const double *betas, size_t beta_count, const amun_trw_select_options *opts, const amun_unlearn_options *unlearn, const amun_call_options *call);
 typedef struct amun_unlearn_bound {
     size_t struct_size;
     int64_t samples;
