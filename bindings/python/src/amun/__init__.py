@@ -8,11 +8,11 @@
 Option structs of the library are classes (TrainOptions, ...), and functions take their fields as
 keyword arguments. What is not passed keeps the library's default.
 """
-from . import _attack, _audit, _base, _certify, _clip, _data, _ensemble, _nets, _spectral
+from . import _attack, _audit, _base, _certify, _clip, _data, _ensemble, _nets, _spectral, _trw
 from ._attack import (ApgdOptions, Attack, AdvSet, FfgsmOptions, FgsmOptions, MimOptions,
                       PgdL2Options, PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)
-from ._audit import (Mia, MiaOptions, Report, RmiaOptions, UnlearnOptions, auc, rmia_inclusion,
-                     rmia_scores, signal, svc_features, svc_mis, tpr_at_fpr, unlearn,
+from ._audit import (Mia, MiaOptions, Report, RivalOptions, RmiaOptions, UnlearnOptions, auc,
+                     rmia_inclusion, rmia_scores, signal, svc_features, svc_mis, tpr_at_fpr, unlearn,
                      unlearn_train_options)
 from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKind, BusyError,
                     CancelledError, Clamp, ClipBatchnorm, ClipMethod, Context, ContextOptions,
@@ -20,7 +20,7 @@ from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKin
                     InvalidArgumentError, IoError, LayerKind, LogLevel, LotosMatch, Mode, Norm,
                     NotFoundError, NumericError, OutOfMemoryError, Padding, Progress, RmiaMode,
                     RmiaPopulation, Schedule, ShapeError, Signal, SpectrumMethod, StateError,
-                    UnlearnMethod, UnsupportedError, default_context)
+                    TrwControl, TrwScore, UnlearnMethod, UnsupportedError, default_context)
 from ._certify import Certified, certify, transfer_bound, unlearn_diagnose
 from ._clip import Clipper, ClipOptions
 from ._data import Dataset, forget_indices, npy_write
@@ -29,6 +29,9 @@ from ._ensemble import (BlackBox, Ensemble, EnsembleTrainOptions, LotosOptions, 
 from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolOptions,
                     TrainOptions, train)
 from ._spectral import Local, Spectrum, SpectrumOptions, lipschitz_local
+from ._trw import (TrwMoment, TrwOptions, TrwReference, TrwSelection, TrwSelectOptions,
+                   trw_beta_from_reference, trw_mix, trw_moment, trw_sample_scores, trw_scores,
+                   trw_select_beta, trw_solve_beta, trw_targets)
 
 MemoryStats = _base.MemoryStats.type
 ClipResult = _clip.ClipResult.type

@@ -121,6 +121,8 @@ ClipBatchnorm = enumeration("ClipBatchnorm", "amun_clip_batchnorm")
 LayerKind = enumeration("LayerKind", "amun_layer_kind")
 BoundKind = enumeration("BoundKind", "amun_bound_kind")
 UnlearnMethod = enumeration("UnlearnMethod", "amun_unlearn_method")
+TrwScore = enumeration("TrwScore", "amun_trw_score")
+TrwControl = enumeration("TrwControl", "amun_trw_control")
 
 
 def enum_value(c_name, value):
