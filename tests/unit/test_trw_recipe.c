@@ -2,6 +2,8 @@
  * refuse, and real digits beside a retrained model. */
 #include "amun/trw.h"
 #include "amun/unlearn.h"
+#include "io/io.h"
+#include "nn/graph.h"
 #include "training.h"
 
 /* Softmax regression on 3 x 2 x 2 images, so that a step can be written down. */
@@ -331,6 +333,84 @@ START_TEST(sample_step)
 }
 END_TEST
 
+/* ---- a real network -------------------------------------------------------------------------- */
+
+/* [norm, first, second, third] of what a step moved, from tests/interop/torch_trw.py. */
+static void expect_moved(const json_t *rows, const amun__param *param, const float *before,
+                         const float *after)
+{
+    const json_t *row = json_object_get(rows, param->name);
+    ck_assert_msg(json_array_size(row) == 4, "no values for %s", param->name);
+    double norm = 0.0, wanted = json_number_value(json_array_get(row, 0));
+    for (size_t i = 0; i < param->count; i++) {
+        double moved = (double)after[i] - (double)before[i];
+        norm += moved * moved;
+        if (i < 3) {
+            double value = json_number_value(json_array_get(row, 1 + i));
+            ck_assert_msg(fabs(moved - value) <= 1e-3 * wanted, "%s, value %zu: %.8g, not %.8g",
+                          param->name, i, moved, value);
+        }
+    }
+    ck_assert_msg(fabs(sqrt(norm) - wanted) <= 1e-3 * wanted, "%s: norm %.8g, not %.8g",
+                  param->name, sqrt(norm), wanted);
+}
+
+static void golden_data(blobs *b, amun_context *ctx)
+{
+    *b = (blobs){.count = 40, .pixels = 64};
+    b->images = malloc(b->count * b->pixels * sizeof *b->images);
+    b->labels = malloc(b->count * sizeof *b->labels);
+    ck_assert(b->images != NULL && b->labels != NULL);
+    for (size_t i = 0; i < b->count * b->pixels; i++) {
+        b->images[i] = (float)fmod((double)(i + 1) * 0.6180339887498949, 1.0);
+        b->labels[i / b->pixels] = (int64_t)(i / b->pixels % 10);
+    }
+    blobs_open(b, ctx, 1, 8, 8, 10);
+}
+
+START_TEST(golden)
+{
+    static const int64_t forget[] = {3, 13, 23, 33};
+    amun_context *ctx = NULL;
+    amun_model *model = NULL, *before = NULL;
+    amun_model_options shape;
+    blobs b;
+    options o;
+    json_t *root = NULL;
+    amun__mapping mapping;
+    ck_ok(amun_context_create(&ctx, NULL));
+    ck_ok(amun_model_options_init(&shape, sizeof shape));
+    shape.channels = 1;
+    shape.height = shape.width = 8;
+    ck_ok(amun_model_create(&model, ctx, "digits", &shape));
+    ck_ok(amun_model_clone(&before, model));
+    golden_data(&b, ctx);
+    options_fill(&o, AMUN_UNLEARN_TRW);
+    o.train.lr = 0.05;
+    o.train.weight_decay = 5e-4;
+    o.trw.temperature = 0.2;
+    ck_ok(amun_unlearn_run(NULL, model, b.data, forget, 4, NULL, &o.unlearn, NULL));
+    ck_ok(amun__file_map(&mapping, test_source_path("tests/data/golden_trw.json")));
+    ck_ok(amun__json_parse(&root, (const char *)mapping.data, mapping.size, "golden"));
+    amun__file_unmap(&mapping);
+    const json_t *rows = json_object_get(root, "moved");
+    const amun_graph *graph = amun__model_graph(model);
+    amun__model_values was, is;
+    amun__model_values_get(before, &was);
+    amun__model_values_get(model, &is);
+    ck_assert_uint_eq(json_object_size(rows), (size_t)graph->param_count);
+    for (int32_t i = 0; i < graph->param_count; i++) {
+        const amun__param *param = &graph->params[i];
+        expect_moved(rows, param, was.values + param->offset, is.values + param->offset);
+    }
+    json_decref(root);
+    amun_model_unref(model);
+    amun_model_unref(before);
+    blobs_free(&b);
+    amun_context_unref(ctx);
+}
+END_TEST
+
 /* ---- what is refused ------------------------------------------------------------------------ */
 
 static amun_model *without_dense(amun_context *ctx)
@@ -473,6 +553,7 @@ int main(void)
     tcase_add_test(tc, step);
     tcase_add_test(tc, delete_step);
     tcase_add_test(tc, sample_step);
+    tcase_add_test(tc, golden);
     tcase_add_test(tc, errors);
     tcase_add_test(tc, cancelled);
     tcase_add_test(tc, defaults);
