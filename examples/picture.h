@@ -12,5 +12,7 @@ void ex_png_check(const char *option);
  * channels. */
 void ex_png_grid(const char *path, const float *clean, const float *attacked, size_t count,
                  const int64_t shape[3]);
+/* A table of shares in [0, 1] as squares, black for 1. */
+void ex_png_cells(const char *path, const double *values, size_t rows, size_t columns);
 
 #endif

@@ -88,7 +88,34 @@ void ex_png_grid(const char *path, const float *clean, const float *attacked, si
     free(c.bytes);
 }
 
+void ex_png_cells(const char *path, const double *values, size_t rows, size_t columns)
+{
+    enum { EDGE = 24 };
+    canvas c = {.width = GAP + columns * (EDGE + GAP), .height = GAP + rows * (EDGE + GAP)};
+    c.bytes = ex_alloc(c.width * c.height, 3);
+    memset(c.bytes, BACKGROUND, 3 * c.width * c.height);
+    for (size_t i = 0; i < rows * columns; i++) {
+        const size_t top = GAP + i / columns * (EDGE + GAP),
+                     left = GAP + i % columns * (EDGE + GAP);
+        /* white for nothing would hide the cell */
+        const unsigned char shade = byte_of(0.9 - 0.9 * values[i]);
+        for (size_t y = 0; y < EDGE; y++) {
+            memset(c.bytes + 3 * ((top + y) * c.width + left), shade, 3 * EDGE);
+        }
+    }
+    write_file(path, &c);
+    free(c.bytes);
+}
+
 #else
+
+void ex_png_cells(const char *path, const double *values, size_t rows, size_t columns)
+{
+    (void)values;
+    (void)rows;
+    (void)columns;
+    ex_usage("%s: this build has no libpng", path);
+}
 
 void ex_png_check(const char *option)
 {

@@ -4,13 +4,9 @@
  *
  * Everything that takes time is kept in the work folder, under names made from the options that it
  * depends on. A run that was killed goes on where it was; other options never meet its files. */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include "common.h"
+#include "work.h"
 
 /* How AMUN fine-tunes; -1: what suits the data. */
 typedef struct fine_tuning {
@@ -36,184 +32,13 @@ typedef struct job {
     amun_report *report;
 } job;
 
-/* ---- things kept in the work folder ---------------------------------------------------------- */
-
-/* One thing: a file, what it was made from, and how long that took. The note beside it holds the
- * latter two, so that time spent before an interruption counts. */
-typedef struct item {
-    char *key;  /* what it was made from */
-    char *path; /* of the file (or folder) itself */
-    char *note, *checkpoint;
-    double spent; /* seconds, by earlier runs; at the end all */
-    double began;
-    bool done;
-} item;
-
-static uint64_t hash_bytes(const void *bytes, size_t size, uint64_t hash)
-{
-    const unsigned char *b = bytes; /* FNV-1a */
-    for (size_t i = 0; i < size; i++) {
-        hash = (hash ^ b[i]) * UINT64_C(0x100000001b3);
-    }
-    return hash;
-}
-
-static const uint64_t HASH_START = UINT64_C(0xcbf29ce484222325);
-
-static void read_note(item *it)
-{
-    FILE *file = fopen(it->note, "r");
-    char *line = NULL;
-    size_t room = 0;
-    int done = 0;
-    if (file == NULL) {
-        return;
-    }
-    ssize_t length = getline(&line, &room, file);
-    if (length > 0 && line[length - 1] == '\n') {
-        line[length - 1] = '\0';
-    }
-    if (length > 0 && strcmp(line, it->key) == 0 &&
-        fscanf(file, "seconds %lf done %d", &it->spent, &done) == 2) {
-        it->done = done == 1 && access(it->path, R_OK) == 0;
-    } else {
-        it->spent = 0.0;
-    }
-    free(line);
-    fclose(file);
-}
-
-static void write_note(const item *it, double seconds, bool done)
-{
-    char *part = ex_format("%s.part", it->note);
-    FILE *file = fopen(part, "w");
-    bool good = file != NULL;
-    if (good) {
-        good = fprintf(file, "%s\nseconds %.3f done %d\n", it->key, seconds, (int)done) > 0;
-        good &= fclose(file) == 0;
-    }
-    if (!good || rename(part, it->note) != 0) {
-        ex_usage("cannot write %s: %s", it->note, strerror(errno));
-    }
-    free(part);
-}
-
-/* `key` is kept. `suffix` "" makes a folder's name. */
-static void item_open(item *it, const job *j, const char *name, const char *suffix, char *key)
-{
-    uint64_t hash = hash_bytes(key, strlen(key), HASH_START);
-    *it = (item){.key = key};
-    it->path = ex_format("%s/%s-%016" PRIx64 "%s", j->work, name, hash, suffix);
-    it->note = ex_format("%s/%s-%016" PRIx64 ".note", j->work, name, hash);
-    it->checkpoint = ex_format("%s/%s-%016" PRIx64 ".checkpoint", j->work, name, hash);
-    read_note(it);
-    it->began = ex_now();
-}
-
-static void item_tick(void *data, const amun_progress *progress)
-{
-    (void)progress;
-    const item *it = data;
-    write_note(it, it->spent + ex_now() - it->began, false);
-}
-
-/* It is there: from now on it is used as it is. */
-static void item_finish(item *it)
-{
-    if (!it->done) {
-        it->spent += ex_now() - it->began;
-        it->done = true;
-        write_note(it, it->spent, true);
-        unlink(it->checkpoint);
-    }
-}
-
-static void item_close(item *it)
-{
-    free(it->key);
-    free(it->path);
-    free(it->note);
-    free(it->checkpoint);
-    *it = (item){0};
-}
-
-static void watch(ex_progress *progress, item *it)
-{
-    progress->tick = item_tick;
-    progress->tick_data = it;
-}
-
-/* Two runs would train the same models over each other's checkpoints. The system takes the lock
- * back when this process ends, however it ends. */
-static void lock_work(const job *j)
-{
-    char *path = ex_format("%s/lock", j->work);
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0) {
-        ex_usage("cannot write %s: %s", path, strerror(errno));
-    }
-    free(path);
-    if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        ex_usage("--work: another run is at work in %s", j->work);
-    }
-    /* the file stays open */
-}
-
-/* ---- keys ------------------------------------------------------------------------------------ */
-
-static uint64_t hash_dataset(const amun_dataset *ds, const int64_t shape[3], uint64_t hash)
-{
-    enum { AT_ONCE = 256 };
-    size_t pixels = (size_t)(shape[0] * shape[1] * shape[2]), count = amun_dataset_count(ds);
-    float *images = ex_alloc(AT_ONCE * pixels, sizeof *images);
-    int64_t labels[AT_ONCE];
-    for (size_t first = 0; first < count; first += AT_ONCE) {
-        size_t n = count - first < AT_ONCE ? count - first : AT_ONCE;
-        ex_check(amun_dataset_read(ds, first, n, images));
-        ex_check(amun_dataset_labels(ds, first, n, labels));
-        hash = hash_bytes(images, n * pixels * sizeof *images, hash);
-        hash = hash_bytes(labels, n * sizeof *labels, hash);
-    }
-    free(images);
-    return hash;
-}
-
-static char *train_key(const amun_train_options *t)
-{
-    char *steps = t->schedule == AMUN_SCHEDULE_STEP
-                      ? ex_format(" every %d by %.17g", (int)t->step_epochs, t->gamma)
-                      : ex_format("%s", "");
-    char *clip = t->clip != NULL ? ex_format(" clip %.17g every %d seed %" PRIu64, t->clip->target,
-                                             (int)t->clip->every, t->clip->seed)
-                                 : ex_format("%s", "");
-    char *key =
-        ex_format("epochs %d batch %d lr %.17g momentum %.17g nesterov %d decay %.17g schedule "
-                  "%d%s smoothing %.17g pad %d flip %d seed %" PRIu64 "%s",
-                  (int)t->epochs, (int)t->batch, t->lr, t->momentum, (int)t->nesterov,
-                  t->weight_decay, (int)t->schedule, steps, t->label_smoothing, (int)t->augment_pad,
-                  (int)t->augment_flip, t->seed, clip);
-    free(clip);
-    free(steps);
-    return key;
-}
-
-static void make_base(job *j)
-{
-    uint64_t hash = hash_dataset(j->data.train, j->data.shape, HASH_START);
-    hash = hash_dataset(j->data.test, j->data.shape, hash);
-    char *train = train_key(&j->train);
-    j->base = ex_format("amun %s, %d threads, data %016" PRIx64 ", %s, %s", amun_version_string(),
-                        (int)amun_context_get_threads(j->ctx), hash, j->arch, train);
-    free(train);
-}
-
 /* ---- the steps ------------------------------------------------------------------------------- */
 
 static void train_original(job *j)
 {
-    item it;
+    ex_item it;
     ex_progress progress;
-    item_open(&it, j, "original", ".safetensors", ex_format("%s", j->base));
+    ex_item_open(&it, j->work, "original", ".safetensors", ex_format("%s", j->base));
     ex_progress_begin(&progress, "original: %d epochs", (int)j->train.epochs);
     j->original = ex_model_create(j->ctx, &j->data, j->arch, (uint64_t)ex_args.seed);
     if (it.done) {
@@ -222,22 +47,22 @@ static void train_original(job *j)
     } else {
         amun_train_options opts = j->train;
         amun_train_result result = {.struct_size = sizeof result};
-        watch(&progress, &it);
+        ex_item_watch(&progress, &it);
         opts.checkpoint = it.checkpoint;
         ex_check(
             amun_train_run(&result, j->original, j->data.train, NULL, 0, &opts, &progress.call));
         ex_check(amun_model_save(j->original, it.path));
-        item_finish(&it);
+        ex_item_finish(&it);
         ex_progress_end(&progress, "loss %.4f, %.2f %% right", result.loss, result.accuracy);
     }
     j->original_seconds = it.spent;
-    item_close(&it);
+    ex_item_close(&it);
 }
 
 /* The attacker's models: each trained on a random half of all data. */
 static void train_references(job *j)
 {
-    item it;
+    ex_item it;
     ex_progress progress;
     amun_mia_options opts;
     amun_train_options train = j->train;
@@ -246,16 +71,16 @@ static void train_references(job *j)
     opts.seed = (uint64_t)ex_args.seed;
     train.seed = (uint64_t)ex_args.seed + 1000;
     ex_check(amun_mia_create(&j->mia, j->ctx, j->data.train, j->data.test, &opts));
-    item_open(&it, j, "references", "",
-              ex_format("%s, %d references", j->base, (int)opts.references));
+    ex_item_open(&it, j->work, "references", "",
+                 ex_format("%s, %d references", j->base, (int)opts.references));
     ex_progress_begin(&progress, "%d reference models", (int)opts.references);
-    watch(&progress, &it);
+    ex_item_watch(&progress, &it);
     bool kept = it.done;
     ex_check(amun_mia_train_references(j->mia, j->original, &train, it.path, &progress.call));
-    item_finish(&it);
+    ex_item_finish(&it);
     ex_progress_end(&progress, kept ? "from the work folder" : "done");
     j->references_seconds = it.spent;
-    item_close(&it);
+    ex_item_close(&it);
 }
 
 /* One forget set and what is made from it. */
@@ -282,10 +107,10 @@ static void audit(job *j, const forgetting *f, const char *name, const amun_mode
 
 static void build_advset(job *j, forgetting *f)
 {
-    item it;
+    ex_item it;
     ex_progress progress;
     char *key = forget_key(j, f);
-    item_open(&it, j, "advset", ".safetensors", ex_format("%s, epsilon search", key));
+    ex_item_open(&it, j->work, "advset", ".safetensors", ex_format("%s, epsilon search", key));
     free(key);
     ex_progress_begin(&progress, "adversarial set of %zu samples", f->count);
     if (it.done) {
@@ -297,27 +122,27 @@ static void build_advset(job *j, forgetting *f)
                                    f->count, &progress.call));
         ex_check(amun_advset_save(f->set, it.path));
         amun_attack_unref(search);
-        item_finish(&it);
+        ex_item_finish(&it);
     }
     ex_progress_end(&progress, "%zu found", amun_advset_found(f->set));
     f->set_seconds = it.spent;
-    item_close(&it);
+    ex_item_close(&it);
 }
 
 /* Runs one way of forgetting and audits its model. */
 static void forget(job *j, const forgetting *f, const char *name, amun_unlearn_method method,
                    int32_t remain, const amun_train_options *train)
 {
-    item it;
+    ex_item it;
     ex_progress progress;
     amun_model *model = NULL;
     amun_unlearn_options opts;
-    char *forget_text = forget_key(j, f), *train_text = train_key(train);
+    char *forget_text = forget_key(j, f), *train_text = ex_train_key(train);
     ex_check(amun_unlearn_options_init(&opts, sizeof opts));
     opts.method = method;
     opts.remain = remain;
     opts.seed = (uint64_t)ex_args.seed + 1 + f->seed; /* retraining begins elsewhere */
-    item_open(&it, j, name, ".safetensors", ex_format("%s, %s", forget_text, train_text));
+    ex_item_open(&it, j->work, name, ".safetensors", ex_format("%s, %s", forget_text, train_text));
     ex_progress_begin(&progress, "%s: %d epochs", name, (int)train->epochs);
     ex_check(amun_model_clone(&model, j->original));
     if (it.done) {
@@ -326,19 +151,19 @@ static void forget(job *j, const forgetting *f, const char *name, amun_unlearn_m
     } else {
         amun_train_options own = *train;
         amun_unlearn_result result = {.struct_size = sizeof result};
-        watch(&progress, &it);
+        ex_item_watch(&progress, &it);
         own.checkpoint = it.checkpoint;
         opts.train = &own;
         ex_check(amun_unlearn_run(&result, model, j->data.train, f->indices, f->count,
                                   method == AMUN_UNLEARN_RETRAIN ? NULL : f->set, &opts,
                                   &progress.call));
         ex_check(amun_model_save(model, it.path));
-        item_finish(&it);
+        ex_item_finish(&it);
         ex_progress_end(&progress, "loss %.4f, %.2f %% right", result.loss, result.accuracy);
     }
     audit(j, f, name, model, it.spent + (method == AMUN_UNLEARN_RETRAIN ? 0.0 : f->set_seconds));
     amun_model_unref(model);
-    item_close(&it);
+    ex_item_close(&it);
     free(forget_text);
     free(train_text);
 }
@@ -446,9 +271,8 @@ static void prepare(job *j)
     ex_training_apply(&j->train, &j->training, &j->data);
     size_t count = 0;
     free(ex_forget_indices(&count, &j->data, &(ex_forget){.count = j->forget_count}));
-    ex_make_folder(j->work);
-    lock_work(j);
-    make_base(j);
+    ex_work_lock(j->work);
+    j->base = ex_base_key(j->ctx, &j->data, j->arch, &j->train);
     ex_check(amun_report_create(&j->report, j->ctx, j->data.name, j->arch, count,
                                 (int32_t)j->references));
     add_options(j);

@@ -49,6 +49,7 @@
 #define AMUN_AMUN_H
 
 #include "attack.h"
+#include "audit.h"
 #include "base.h"
 #include "clip.h"
 #include "context.h"
@@ -57,6 +58,7 @@
 #include "mia.h"
 #include "model.h"
 #include "rivals.h"
+#include "select.h"
 #include "spectral.h"
 #include "tensor.h"
 #include "train.h"

@@ -261,6 +261,15 @@ amun_status amun__cholesky_f64(int64_t n, double *a, bool *positive)
         LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, a, (lapack_int)n), positive);
 }
 
+amun_status amun__cholesky_solve_f64(int64_t n, double *a, double *b, bool *positive)
+{
+    AMUN__CHECK(check_cholesky(n, 1, a));
+    AMUN__CHECK(check_finite_f64("right-hand side", b, (size_t)n));
+    const lapack_int order = (lapack_int)n;
+    return cholesky_answer(
+        LAPACKE_dposv_work(LAPACK_COL_MAJOR, 'L', order, 1, a, order, b, order), positive);
+}
+
 amun_status amun__cholesky_c64(int64_t n, double *a, bool *positive)
 {
     AMUN__CHECK(check_cholesky(n, 2, a));

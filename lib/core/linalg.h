@@ -41,6 +41,9 @@ amun_status amun__eigh_f64(amun_context *ctx, int64_t n, double *a, double *valu
  * a[i][j], j >= i, counts. */
 amun_status amun__cholesky_f64(int64_t n, double *a, bool *positive);
 amun_status amun__cholesky_c64(int64_t n, double *a, bool *positive);
+/* The solution of a x = b over b[n], for symmetric positive definite a[n][n] (destroyed; only
+ * a[i][j], j >= i, counts); *positive false: b is not the solution. */
+amun_status amun__cholesky_solve_f64(int64_t n, double *a, double *b, bool *positive);
 
 /* a[m][n] = u[m][r] * diag(s[r]) * vt[r][n], r = min(m, n), s descending. `a` is destroyed; u and
  * vt both NULL: singular values only; only one of them: INVALID_ARGUMENT. */

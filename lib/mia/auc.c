@@ -106,6 +106,36 @@ amun_status amun__tpr_at_fpr(amun_context *ctx, double *tpr, const double *posit
     return AMUN_OK;
 }
 
+/* Among "score >= threshold" of each score, and "nothing" (infinity), the highest threshold whose
+ * |TPR + FPR - 1| is least; the rates there. */
+amun_status amun__equal_error(amun_context *ctx, double *threshold, double *tpr, double *fpr,
+                              const double *positives, size_t n_positives, const double *negatives,
+                              size_t n_negatives)
+{
+    scored *list = NULL;
+    size_t count = 0;
+    AMUN__CHECK(merge(ctx, &list, &count, positives, n_positives, negatives, n_negatives));
+    double least = 1.0, hits = 0.0, alarms = 0.0;
+    *threshold = INFINITY;
+    *tpr = *fpr = 0.0;
+    for (size_t i = 0; i < count;) {
+        const double score = list[i].score;
+        for (; i < count && list[i].score == score; i++) {
+            hits += list[i].positive;
+            alarms += 1 - list[i].positive;
+        }
+        const double t = hits / (double)n_positives, f = alarms / (double)n_negatives;
+        if (fabs(t + f - 1.0) < least) {
+            least = fabs(t + f - 1.0);
+            *threshold = score;
+            *tpr = t;
+            *fpr = f;
+        }
+    }
+    amun__free(ctx, list);
+    return AMUN_OK;
+}
+
 amun_status amun_auc_compute(double *auc, const double *positives, size_t n_positives,
                              const double *negatives, size_t n_negatives)
 {

@@ -38,6 +38,10 @@ amun_status amun__auc_compute(amun_context *ctx, double *auc, const double *posi
 amun_status amun__tpr_at_fpr(amun_context *ctx, double *tpr, const double *positives,
                              size_t n_positives, const double *negatives, size_t n_negatives,
                              double fpr);
+/* The highest threshold of "score >= threshold" where |TPR + FPR - 1| is least, and the rates. */
+amun_status amun__equal_error(amun_context *ctx, double *threshold, double *tpr, double *fpr,
+                              const double *positives, size_t n_positives, const double *negatives,
+                              size_t n_negatives);
 
 /* ---- SVC-MIA (svc.c) ----------------------------------------------------------------------------
  */

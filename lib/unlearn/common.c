@@ -1,16 +1,14 @@
 /* common.c - what several methods need of a model or of the sizes of D_F and D_R. */
+#include "nn/graph.h"
 #include "unlearn/unlearn.h"
 
 amun_status amun__unlearn_draw_fresh(amun__snapshot *fresh, const amun_model *model, uint64_t seed)
 {
-    amun_model *twin = NULL;
-    AMUN__CHECK(amun_model_clone(&twin, model));
-    amun_status status = amun_model_reset(twin, seed);
-    if (status == AMUN_OK) {
-        status = amun__snapshot_take(fresh, twin);
-    }
-    amun_model_unref(twin);
-    return status;
+    AMUN__CHECK(amun__snapshot_take(fresh, model)); /* of the right size */
+    amun__params params = {
+        .graph = amun__model_graph(model), .values = fresh->values, .tracked = fresh->tracked};
+    amun__params_init(&params, seed);
+    return AMUN_OK;
 }
 
 amun_status amun__unlearn_accuracy(const amun__unlearn_request *request, const int64_t *indices,

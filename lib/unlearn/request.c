@@ -93,6 +93,24 @@ amun_status amun_unlearn_train_options_init(amun_train_options *opts, size_t siz
     return amun__options_init(&table, opts, size);
 }
 
+amun_status amun__unlearn_options_read(amun_unlearn_options *full, const amun_unlearn_options *opts)
+{
+    AMUN__CHECK(amun__options_read(&option_table, full, opts));
+    if (amun__unlearn_method_find(full->method) == NULL) {
+        return amun__fail(AMUN_ERROR_UNSUPPORTED, "%s is not there yet",
+                          method_names[full->method - 1]);
+    }
+    return AMUN_OK;
+}
+
+amun_status amun__unlearn_train_options_read(amun_train_options *full, amun_unlearn_method method,
+                                             const amun_train_options *opts)
+{
+    amun_train_options defaults;
+    amun__options_table table = train_table(amun__unlearn_method_find(method), &defaults);
+    return amun__options_read(&table, full, opts);
+}
+
 /* ---- samples ------------------------------------------------------------------------------- */
 
 static amun_status check_train(const amun__unlearn_request *q)
@@ -255,13 +273,8 @@ amun_status amun__unlearn_request_open(amun__unlearn_request *request, amun_mode
     q->ctx = amun__model_context(model);
     AMUN__CHECK(amun__unlearn_options_read(&q->options, opts));
     const amun__unlearn_method *method = amun__unlearn_method_find(q->options.method);
-    if (method == NULL) {
-        return amun__fail(AMUN_ERROR_UNSUPPORTED, "%s is not there yet",
-                          method_names[q->options.method - 1]);
-    }
-    amun_train_options defaults;
-    amun__options_table table = train_table(method, &defaults);
-    AMUN__CHECK(amun__options_read(&table, &q->train_options, q->options.train));
+    AMUN__CHECK(
+        amun__unlearn_train_options_read(&q->train_options, q->options.method, q->options.train));
     AMUN__CHECK(amun__options_read(&amun__rival_options_table, &q->rival, q->options.rival));
     AMUN__CHECK(amun__options_read(&amun__trw_options_table, &q->trw, q->options.trw));
     AMUN__CHECK(choose_mask(q, method));

@@ -495,6 +495,51 @@ FIELD(amun_unlearn_bound, before, 72, 8);
 FIELD(amun_unlearn_bound, after, 80, 8);
 FIELD(amun_unlearn_bound, bound, 88, 8);
 
+/* ---- select.h ------------------------------------------------------------------------------ */
+
+SIZE(amun_forget_check, 56);
+FIELD(amun_forget_check, struct_size, 0, 8);
+FIELD(amun_forget_check, auc, 8, 8);
+FIELD(amun_forget_check, error, 16, 8);
+FIELD(amun_forget_check, low, 24, 8);
+FIELD(amun_forget_check, high, 32, 8);
+FIELD(amun_forget_check, p, 40, 8);
+FIELD(amun_forget_check, verdict, 48, 4);
+FIELD(amun_forget_check, reserved, 52, 4);
+
+SIZE(amun_select_options, 24);
+FIELD(amun_select_options, struct_size, 0, 8);
+FIELD(amun_select_options, rule, 8, 4);
+FIELD(amun_select_options, reserved, 12, 4);
+FIELD(amun_select_options, tolerance, 16, 8);
+
+SIZE(amun_select_trial, 64);
+FIELD(amun_select_trial, struct_size, 0, 8);
+FIELD(amun_select_trial, lr, 8, 8);
+FIELD(amun_select_trial, forget_accuracy, 16, 8);
+FIELD(amun_select_trial, heldout_accuracy, 24, 8);
+FIELD(amun_select_trial, auc, 32, 8);
+FIELD(amun_select_trial, error, 40, 8);
+FIELD(amun_select_trial, seconds, 48, 8);
+FIELD(amun_select_trial, admitted, 56, 4);
+FIELD(amun_select_trial, failed, 60, 4);
+
+SIZE(amun_relearn_options, 40);
+FIELD(amun_relearn_options, struct_size, 0, 8);
+FIELD(amun_relearn_options, lr, 8, 8);
+FIELD(amun_relearn_options, batch, 16, 4);
+FIELD(amun_relearn_options, every, 20, 4);
+FIELD(amun_relearn_options, most_epochs, 24, 4);
+FIELD(amun_relearn_options, reserved, 28, 4);
+FIELD(amun_relearn_options, seed, 32, 8);
+
+SIZE(amun_relearn, 40);
+FIELD(amun_relearn, struct_size, 0, 8);
+FIELD(amun_relearn, steps, 8, 8);
+FIELD(amun_relearn, before, 16, 8);
+FIELD(amun_relearn, after, 24, 8);
+FIELD(amun_relearn, seconds, 32, 8);
+
 /* ---- mia.h --------------------------------------------------------------------------------- */
 
 SIZE(amun_rmia_options, 64);
@@ -592,6 +637,11 @@ VALUE(AMUN_ATTACK_LOSS_DLR, 2);
 VALUE(AMUN_ATTACK_LOSS_DLR_TARGETED, 3);
 VALUE(AMUN_CLAMP_PIXELS, 1);
 VALUE(AMUN_CLAMP_NORMALISED, 2);
+VALUE(AMUN_VERDICT_CONSISTENT, 1);
+VALUE(AMUN_VERDICT_UNDER, 2);
+VALUE(AMUN_VERDICT_OVER, 3);
+VALUE(AMUN_SELECT_SAMPLES, 1);
+VALUE(AMUN_SELECT_CLASSES, 2);
 VALUE(AMUN_UNLEARN_RETRAIN, 1);
 VALUE(AMUN_UNLEARN_AMUN, 2);
 VALUE(AMUN_UNLEARN_AMUN_ADVONLY, 3);
@@ -628,6 +678,143 @@ VALUE(AMUN_RMIA_ONLINE, 1);
 VALUE(AMUN_RMIA_OFFLINE, 2);
 VALUE(AMUN_RMIA_POOL, 1);
 VALUE(AMUN_RMIA_TEST_ONLY, 2);
+
+/* ---- audit.h ------------------------------------------------------------------------------- */
+
+SIZE(amun_miann_options, 48);
+FIELD(amun_miann_options, struct_size, 0, 8);
+FIELD(amun_miann_options, features, 8, 4);
+FIELD(amun_miann_options, kernel, 12, 4);
+FIELD(amun_miann_options, c, 16, 8);
+FIELD(amun_miann_options, fit_share, 24, 8);
+FIELD(amun_miann_options, top_m, 32, 4);
+FIELD(amun_miann_options, reserved0, 36, 4);
+FIELD(amun_miann_options, seed, 40, 8);
+
+SIZE(amun_miann, 112);
+FIELD(amun_miann, struct_size, 0, 8);
+FIELD(amun_miann, neighbour, 8, 8);
+FIELD(amun_miann, models, 16, 8);
+FIELD(amun_miann, score, 24, 8);
+FIELD(amun_miann, retrained, 32, 8);
+FIELD(amun_miann, gap, 40, 8);
+FIELD(amun_miann, null_mean, 48, 8);
+FIELD(amun_miann, null_sd, 56, 8);
+FIELD(amun_miann, top_gap, 64, 8);
+FIELD(amun_miann, top_null_mean, 72, 8);
+FIELD(amun_miann, top_null_sd, 80, 8);
+FIELD(amun_miann, vote_share, 88, 8);
+FIELD(amun_miann, sanity, 96, 8);
+FIELD(amun_miann, sanity_retrained, 104, 8);
+
+SIZE(amun_c2st_options, 32);
+FIELD(amun_c2st_options, struct_size, 0, 8);
+FIELD(amun_c2st_options, folds, 8, 4);
+FIELD(amun_c2st_options, reserved0, 12, 4);
+FIELD(amun_c2st_options, ridge, 16, 8);
+FIELD(amun_c2st_options, seed, 24, 8);
+
+SIZE(amun_c2st, 72);
+FIELD(amun_c2st, struct_size, 0, 8);
+FIELD(amun_c2st, models, 8, 8);
+FIELD(amun_c2st, rows, 16, 8);
+FIELD(amun_c2st, all, 24, 8);
+FIELD(amun_c2st, retained, 32, 8);
+FIELD(amun_c2st, all_null_mean, 40, 8);
+FIELD(amun_c2st, all_null_sd, 48, 8);
+FIELD(amun_c2st, retained_null_mean, 56, 8);
+FIELD(amun_c2st, retained_null_sd, 64, 8);
+
+SIZE(amun_ulira_options, 40);
+FIELD(amun_ulira_options, struct_size, 0, 8);
+FIELD(amun_ulira_options, variance, 8, 4);
+FIELD(amun_ulira_options, centre, 12, 4);
+FIELD(amun_ulira_options, holdout, 16, 4);
+FIELD(amun_ulira_options, score, 20, 4);
+FIELD(amun_ulira_options, floor, 24, 8);
+FIELD(amun_ulira_options, neighbour, 32, 8);
+
+SIZE(amun_ulira, 88);
+FIELD(amun_ulira, struct_size, 0, 8);
+FIELD(amun_ulira, unlearned, 8, 8);
+FIELD(amun_ulira, retrained, 16, 8);
+FIELD(amun_ulira, rows, 24, 8);
+FIELD(amun_ulira, auc, 32, 8);
+FIELD(amun_ulira, balanced_accuracy, 40, 8);
+FIELD(amun_ulira, flagged, 48, 8);
+FIELD(amun_ulira, flagged_retrained, 56, 8);
+FIELD(amun_ulira, gap, 64, 8);
+FIELD(amun_ulira, null_mean, 72, 8);
+FIELD(amun_ulira, null_sd, 80, 8);
+
+SIZE(amun_ulira_samples, 56);
+FIELD(amun_ulira_samples, struct_size, 0, 8);
+FIELD(amun_ulira_samples, unlearned, 8, 8);
+FIELD(amun_ulira_samples, unseen, 16, 8);
+FIELD(amun_ulira_samples, auc, 24, 8);
+FIELD(amun_ulira_samples, accuracy, 32, 8);
+FIELD(amun_ulira_samples, tpr_1, 40, 8);
+FIELD(amun_ulira_samples, tpr_01, 48, 8);
+
+SIZE(amun_distance, 144);
+FIELD(amun_distance, struct_size, 0, 8);
+FIELD(amun_distance, models, 8, 8);
+FIELD(amun_distance, rows, 16, 8);
+FIELD(amun_distance, tv, 24, 8);
+FIELD(amun_distance, tv_null, 32, 8);
+FIELD(amun_distance, tv_null_sd, 40, 8);
+FIELD(amun_distance, js, 48, 8);
+FIELD(amun_distance, js_null, 56, 8);
+FIELD(amun_distance, js_null_sd, 64, 8);
+FIELD(amun_distance, kl, 72, 8);
+FIELD(amun_distance, kl_null, 80, 8);
+FIELD(amun_distance, kl_null_sd, 88, 8);
+FIELD(amun_distance, routing_tv, 96, 8);
+FIELD(amun_distance, routing_tv_null, 104, 8);
+FIELD(amun_distance, routing_tv_null_sd, 112, 8);
+FIELD(amun_distance, activation, 120, 8);
+FIELD(amun_distance, activation_null, 128, 8);
+FIELD(amun_distance, activation_null_sd, 136, 8);
+
+SIZE(amun_svcmia_options, 24);
+FIELD(amun_svcmia_options, struct_size, 0, 8);
+FIELD(amun_svcmia_options, limit, 8, 8);
+FIELD(amun_svcmia_options, seed, 16, 8);
+
+SIZE(amun_svcmia, 88);
+FIELD(amun_svcmia, struct_size, 0, 8);
+FIELD(amun_svcmia, members, 8, 8);
+FIELD(amun_svcmia, nonmembers, 16, 8);
+FIELD(amun_svcmia, queries, 24, 8);
+FIELD(amun_svcmia, limit, 32, 8);
+FIELD(amun_svcmia, seed, 40, 8);
+FIELD(amun_svcmia, confidence, 48, 8);
+FIELD(amun_svcmia, correctness, 56, 8);
+FIELD(amun_svcmia, entropy, 64, 8);
+FIELD(amun_svcmia, modified_entropy, 72, 8);
+FIELD(amun_svcmia, probabilities, 80, 8);
+
+VALUE(AMUN_MIANN_LOGITS, 1);
+VALUE(AMUN_MIANN_LOGPROBS, 2);
+VALUE(AMUN_MIANN_PROBS, 3);
+VALUE(AMUN_MIANN_SCALAR, 4);
+VALUE(AMUN_MIANN_LINEAR, 1);
+VALUE(AMUN_MIANN_RBF, 2);
+VALUE(AMUN_MIANN_HINGE, 3);
+VALUE(AMUN_ULIRA_PER_SAMPLE, 1);
+VALUE(AMUN_ULIRA_POOLED, 2);
+VALUE(AMUN_ULIRA_GLOBAL_REF, 3);
+VALUE(AMUN_ULIRA_CENTRE_AUTO, 1);
+VALUE(AMUN_ULIRA_CENTRE_MEAN, 2);
+VALUE(AMUN_ULIRA_CENTRE_MEDIAN, 3);
+VALUE(AMUN_ULIRA_EACH, 1);
+VALUE(AMUN_ULIRA_LAST, 2);
+VALUE(AMUN_ULIRA_OWN, 1);
+VALUE(AMUN_ULIRA_NEIGHBOUR, 2);
+VALUE(AMUN_ULIRA_JOINT, 3);
+VALUE(AMUN_ULIRA_UNSEEN, 0);
+VALUE(AMUN_ULIRA_UNLEARNED, 1);
+VALUE(AMUN_ULIRA_MEMBER, 2);
 
 int main(void)
 {

@@ -189,6 +189,30 @@ static amun_status init_unlearn(void *o, size_t n)
     }
     return status;
 }
+static amun_status use_in_unlearn(const amun_rival_options *rival, const amun_trw_options *trw)
+{
+    amun_unlearn_options options;
+    ck_ok(init_unlearn(&options, sizeof options));
+    options.rival = rival;
+    options.trw = trw;
+    return amun_unlearn_run(NULL, f.model, f.data, forget, 2, f.set, &options, NULL);
+}
+static amun_status init_rival(void *o, size_t n)
+{
+    return amun_rival_options_init(o, n);
+}
+static amun_status use_rival(const void *o)
+{
+    return use_in_unlearn(o, NULL);
+}
+static amun_status init_trw(void *o, size_t n)
+{
+    return amun_trw_options_init(o, n);
+}
+static amun_status use_trw(const void *o)
+{
+    return use_in_unlearn(NULL, o);
+}
 static amun_status use_unlearn(const void *o)
 {
     return amun_unlearn_run(NULL, f.model, f.data, forget, 2, f.set, o, NULL);
@@ -234,6 +258,74 @@ static amun_status use_mia(const void *o)
     ck_assert((status == AMUN_OK) == (mia != NULL));
     amun_mia_unref(mia);
     return status;
+}
+
+/* Outputs of three models on fifteen rows of three classes, for the audits of a forgotten class. */
+static struct {
+    double values[3][15][3];
+    int64_t labels[15];
+    amun_tensor_view models, one, label_view;
+} saved;
+static const int64_t forgotten[1] = {1};
+
+static void save_outputs(void)
+{
+    for (int i = 0; i < 15; i++) {
+        saved.labels[i] = i % 3;
+        for (int m = 0; m < 3; m++) {
+            for (int j = 0; j < 3; j++) {
+                saved.values[m][i][j] = (j == i % 3 ? 3.0 : 0.0) + sin(5.0 * i + 3.0 * j + 2.0 * m);
+            }
+        }
+    }
+    const int64_t shape[3] = {3, 15, 3};
+    ck_ok(amun_tensor_view_init(&saved.models, saved.values, AMUN_DTYPE_F64, 3, shape));
+    ck_ok(amun_tensor_view_init(&saved.one, saved.values, AMUN_DTYPE_F64, 2, shape + 1));
+    ck_ok(amun_tensor_view_init(&saved.label_view, saved.labels, AMUN_DTYPE_I64, 1, shape + 1));
+}
+
+#define AUDIT_INIT(kind)                                                                           \
+    static amun_status init_##kind(void *o, size_t n)                                              \
+    {                                                                                              \
+        save_outputs();                                                                            \
+        return amun_##kind##_options_init(o, n);                                                   \
+    }
+AUDIT_INIT(miann)
+AUDIT_INIT(c2st)
+AUDIT_INIT(svcmia)
+AUDIT_INIT(ulira)
+
+static amun_status use_miann(const void *o)
+{
+    amun_miann told = {.struct_size = sizeof told};
+    return amun_miann_compute(&told, NULL, NULL, &saved.models, &saved.one, &saved.label_view,
+                              forgotten, 1, o);
+}
+static amun_status use_c2st(const void *o)
+{
+    amun_c2st told = {.struct_size = sizeof told};
+    return amun_c2st_compute(&told, &saved.models, &saved.one, &saved.label_view, forgotten, 1, o);
+}
+static amun_status use_ulira(const void *o)
+{
+    amun_ulira told = {.struct_size = sizeof told};
+    return amun_ulira_class(&told, &saved.models, &saved.models, &saved.one, &saved.label_view,
+                            forgotten, 1, o);
+}
+static amun_status use_ulira_in_samples(const void *o)
+{
+    static const double scores[8] = {0, 1, 2, 3, 4, 5, 6, 8};
+    static const uint8_t state[8] = {0, 0, 0, 0, 1, 1, 1, 1}, truth[2] = {0, 1};
+    amun_ulira_samples told = {.struct_size = sizeof told};
+    return amun_ulira_sample_scores(&told, NULL, scores, state, 4, scores, truth, 2, o);
+}
+static amun_status use_svcmia(const void *o)
+{
+    amun_svcmia told = {.struct_size = sizeof told};
+    amun_tensor_view *z = &saved.one, *y = &saved.label_view;
+    amun_status status = amun_svcmia_kodge(&told, z, y, z, y, z, y, o);
+    /* a build without libsvm has read the options all the same */
+    return strstr(amun_last_error_message(), "libsvm") != NULL ? AMUN_OK : status;
 }
 
 /* ---- the documented ranges ------------------------------------------------------------------- */
@@ -357,8 +449,55 @@ static const range search_ranges[] = {R(search, norm, I32, 1, 2),
                                       R(search, on_failure, I32, 1, 4),
                                       R(search, batch, I32, 1, 4096),
                                       END};
-static const range unlearn_ranges[] = {R_SLOW(unlearn, method, I32, 1, 3),
-                                       R(unlearn, remain, I32, 0, 1), END};
+static const range unlearn_ranges[] = {R_SLOW(unlearn, method, I32, 1, 20),
+                                       R(unlearn, remain, I32, 0, 1),
+                                       R(unlearn, mask_ratio, F64, 0, 1), END};
+static const range rival_ranges[] = {R(rival, any_label, I32, 0, 1),
+                                     R(rival, forget_first, I32, 0, 1),
+                                     R(rival, ascent_norm, F64, 0, 1e6),
+                                     R(rival, ascent_floor, F64, 0, 100),
+                                     R(rival, retain_weight, F64, 0, 1),
+                                     R_OPEN(rival, boundary_step, 0, 1, true, false),
+                                     R(rival, l1, F64, 0, 10),
+                                     R(rival, scrub_temperature, F64, 0.01, 1000),
+                                     R(rival, scrub_gamma, F64, 0, 1000),
+                                     R(rival, scrub_alpha, F64, 0, 1000),
+                                     R(rival, scrub_ascent_epochs, I32, 0, 100000),
+                                     R(rival, scrub_rewind, I32, 0, 1),
+                                     R(rival, ssd_alpha, F64, 0, 1e9),
+                                     R(rival, ssd_lambda, F64, 0, 1e9),
+                                     R(rival, svd_retain_alpha, F64, 0, 1e9),
+                                     R(rival, svd_forget_alpha, F64, 0, 1e9),
+                                     R(rival, svd_samples, I32, 1, 1e6),
+                                     R(rival, svd_patches, I32, 1, 1e7),
+                                     R_OPEN(rival, teacher_share, 0, 1, true, false),
+                                     R(rival, teacher_temperature, F64, 0.01, 1000),
+                                     R(rival, unsir_noise, I32, 1, 65536),
+                                     R(rival, unsir_noise_steps, I32, 0, 100000),
+                                     R_OPEN(rival, unsir_noise_lr, 0, 1000, true, false),
+                                     R(rival, unsir_noise_penalty, F64, 0, 1000),
+                                     R(rival, unsir_copies, I32, 1, 4095),
+                                     R(rival, unsir_per_class, I32, 1, 1e6),
+                                     R_OPEN(rival, unsir_repair_lr, 0, 1000, true, false),
+                                     R(rival, last_blocks, I32, 0, 100000),
+                                     R_ZERO(rival, reserved),
+                                     END};
+static const range trw_ranges[] = {R(trw, beta, F64, 0, 1000),
+                                   R(trw, temperature, F64, 1e-3, 1000),
+                                   R_OPEN(trw, energy, 0, 1, true, false),
+                                   R(trw, components, I32, 0, 65536),
+                                   R(trw, score, I32, 1, 2),
+                                   R(trw, bias, I32, 0, 1),
+                                   R(trw, balanced, I32, 0, 1),
+                                   R(trw, frozen_statistics, I32, 0, 1),
+                                   R(trw, neighbours, I32, 0, 100000),
+                                   R(trw, kappa, F64, 0, 1),
+                                   R(trw, forget_floor, F64, 0, 0.1),
+                                   R(trw, forget_weight, F64, 0, 1000),
+                                   R(trw, noise, F64, 0, 100),
+                                   R(trw, control, I32, 1, 5),
+                                   R_ZERO(trw, reserved),
+                                   END};
 static const range rmia_ranges[] = {R_SLOW(rmia, signal, I32, 1, 5),
                                     R(rmia, taylor_degree, I32, 1, 8),
                                     R_OPEN(rmia, temperature, 0, 1000, true, false),
@@ -371,6 +510,23 @@ static const range rmia_ranges[] = {R_SLOW(rmia, signal, I32, 1, 5),
                                     END};
 static const range mia_ranges[] = {R_SLOW(mia, references, I32, 2, 4096),
                                    R(mia, subsamples, I32, 1, 1000), END};
+static const range miann_ranges[] = {R(miann, features, I32, 1, 4),
+                                     R_SLOW(miann, kernel, I32, 1, 3),
+                                     R_SLOW(miann, c, F64, 0, 1e6),
+                                     R(miann, fit_share, F64, 0.1, 0.9),
+                                     R(miann, top_m, I32, 1, 65536),
+                                     R_ZERO(miann, reserved0),
+                                     END};
+static const range c2st_ranges[] = {R_SLOW(c2st, folds, I32, 2, 100), R_ZERO(c2st, reserved0),
+                                    R(c2st, ridge, F64, 1e-9, 1e9), END};
+static const range ulira_ranges[] = {R(ulira, variance, I32, 1, 3),
+                                     R(ulira, centre, I32, 1, 3),
+                                     R(ulira, holdout, I32, 1, 2),
+                                     R_SLOW(ulira, score, I32, 1, 3),
+                                     R(ulira, floor, F64, 1e-12, 1e3),
+                                     R_SLOW(ulira, neighbour, I64, -1, 1e9),
+                                     END};
+static const range svcmia_ranges[] = {R(svcmia, limit, I64, 0, 1e8), END};
 
 static const struct {
     const char *name;
@@ -403,10 +559,18 @@ static const struct {
     {"amun_search_options", sizeof(amun_search_options), init_search, use_search, search_ranges},
     {"amun_unlearn_options", sizeof(amun_unlearn_options), init_unlearn, use_unlearn,
      unlearn_ranges},
+    {"amun_rival_options", sizeof(amun_rival_options), init_rival, use_rival, rival_ranges},
+    {"amun_trw_options", sizeof(amun_trw_options), init_trw, use_trw, trw_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia, rmia_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia_in_signal, rmia_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia_in_mia, rmia_ranges},
     {"amun_mia_options", sizeof(amun_mia_options), init_mia, use_mia, mia_ranges},
+    {"amun_miann_options", sizeof(amun_miann_options), init_miann, use_miann, miann_ranges},
+    {"amun_c2st_options", sizeof(amun_c2st_options), init_c2st, use_c2st, c2st_ranges},
+    {"amun_ulira_options", sizeof(amun_ulira_options), init_ulira, use_ulira, ulira_ranges},
+    {"amun_ulira_options", sizeof(amun_ulira_options), init_ulira, use_ulira_in_samples,
+     ulira_ranges},
+    {"amun_svcmia_options", sizeof(amun_svcmia_options), init_svcmia, use_svcmia, svcmia_ranges},
 };
 enum { STRUCTS = sizeof structs / sizeof structs[0], ROOM = 8192 };
 
@@ -637,7 +801,7 @@ START_TEST(related_fields)
 
     amun_train_options train;
     ck_invalid(amun_unlearn_train_options_init(&train, sizeof train, 0), "0");
-    ck_invalid(amun_unlearn_train_options_init(&train, sizeof train, 4), "4");
+    ck_invalid(amun_unlearn_train_options_init(&train, sizeof train, 21), "21");
     amun_unlearn_options unlearn;
     ck_ok(amun_unlearn_options_init(&unlearn, sizeof unlearn));
     unlearn.method = AMUN_UNLEARN_RETRAIN;

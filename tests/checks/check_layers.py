@@ -12,7 +12,8 @@ STRANGERS = {("nn", "data"), ("data", "nn")}
 PUBLIC = {"version": "core", "base": "core", "context": "core", "tensor": "core",
           "graph": "nn", "model": "nn", "dataset": "data", "train": "train", "attack": "attack",
           "spectral": "spectral", "clip": "spectral", "ensemble": "ensemble",
-          "unlearn": "unlearn", "mia": "mia"}
+          "unlearn": "unlearn", "rivals": "unlearn", "trw": "unlearn", "mia": "mia",
+          "select": "mia", "audit": "mia"}
 PUBLIC_SYSTEM = {"stddef.h", "stdint.h"}
 
 # (pattern of the header, files that may include it, name)

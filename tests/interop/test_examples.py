@@ -19,7 +19,8 @@ import time
 
 EXAMPLES, DATA = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 FOLDER = os.path.join(os.path.abspath(sys.argv[3]), "examples_run")
-PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "spectrum", "clip", "ensemble", "quickstart"]
+PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "class_audit", "spectrum",
+            "clip", "ensemble", "quickstart"]
 SMALL = ["--epochs", "1", "--threads", "1"]
 results = []
 
@@ -329,6 +330,57 @@ QUICK = [*SMALL, "--references", 2, "--forget-sets", 2, "--forget-count", 10, "-
          "--unlearn-epochs-df", 1]
 
 
+def test_class_audit():
+    """Outputs whose answer is known: forget rows sit near other classes in chosen numbers."""
+    classes, each, rest = 4, 20, random.Random(4)
+    placed = [(12, 4, 0, 4), (10, 8, 0, 2), (8, 9, 0, 3), (5, 5, 0, 10)]  # class 2; the last: unlearned
+    labels = [c for c in range(classes) for _ in range(each)]
+
+    def rows(places):
+        corners = [c for c in range(classes) for _ in range(places[c])]
+        targets = [corners[i % each] if y == 2 else y for i, y in enumerate(labels)]
+        return [9.0 * (j == c) + rest.gauss(0, 0.4) for c in targets for j in range(classes)]
+    shape = (len(labels), classes)
+    models = [rows(p) for p in placed]
+    write_npy("z.npy", "f", "<f4", (2, *shape), models[0] + models[1])
+    write_npy("z2.npy", "d", "<f8", shape, models[2])
+    write_npy("u.npy", "f", "<f4", shape, models[3])
+    write_npy("s.npy", "f", "<f4", (3, *shape), sum((rows(placed[3]) for _ in range(3)), []))
+    write_npy("y.npy", "q", "<i8", (len(labels),), labels)
+    args = ["--retrained", "z.npy", "--retrained", "z2.npy", "--unlearned", "u.npy", "--labels",
+            "y.npy", "--forget", 2, "--json", "class.json"]
+    out = works("class_audit", "class_audit", *args)
+    told = load("class.json")
+    figures = {f["name"]: f for f in told["figures"]}
+    check((told["program"], told["forget"], told["retrained_models"], told["rows"],
+           told["neighbour"]) == ("class_audit", 2, 3, each, 0), "what class_audit tells", told)
+    check(abs(told["score"] - 25) < 1e-9 and abs(told["score_retrained"] - 50) < 1e-9
+          and abs(figures["miann_gap"]["unlearned"] - 25) < 1e-9
+          and abs(figures["miann_gap"]["null_mean"] - 10) < 1e-9 and told["sanity"] == 100,
+          "MIA-NN by hand", told)
+    check(told["routing"] == [25, 25, 0, 50] and "ulira_gap" not in figures, "routing", told)
+    check(figures["tv"]["unlearned"] > figures["tv"]["null_mean"] > 0
+          and re.search(r"^MIA-NN gap, points +25\.0000 +10\.0000 ", out, re.M)
+          and re.search(r"^class 3 +50\.00 +15\.00$", out, re.M), "the table", out)
+    works("with shadows", "class_audit", *args, "--shadows", "s.npy", "--features", "scalar",
+          "--top-m", 1)
+    told = load("class.json")
+    figures = {f["name"]: f for f in told["figures"]}
+    check(0 <= told["ulira_auc"] <= 100 and "ulira_gap" in figures
+          and figures["miann_top_gap"] == dict(figures["miann_gap"], name="miann_top_gap"),
+          "U-LiRA, another feature", told)
+    refused("labels that are no whole numbers", 2, "expected i8", "class_audit", *args, "--labels",
+            "u.npy")
+    refused("logits that are none", 2, "y.npy", "class_audit", *args, "--unlearned", "y.npy")
+    refused("two unlearned models", 2, "2 models", "class_audit", *args[:4], "--unlearned", "z.npy",
+            *args[6:])
+    refused("no such class", 1, "class 9", "class_audit", *args, "--forget", 9)
+    refused("too few shadows", 1, "2 models", "class_audit", *args, "--shadows", "z.npy")
+    write("cut.npy", content("z2.npy")[:-1])
+    refused("a cut file", 2, "cut.npy", "class_audit", *args, "--retrained", "cut.npy")
+    refused("no .npy file", 2, "not an .npy", "class_audit", *args, "--labels", "forget.txt")
+
+
 def test_clip():
     out = works("clip", "clip", "--model", "model.safetensors", "--target", "0.9", "--compare",
                 "--threads", 1, "--json", "clip.json", "--out", "clipped.safetensors")
@@ -542,6 +594,7 @@ def main():
     test_attack(clean, floats, labels)
     test_unlearn()
     test_audit()
+    test_class_audit()
     test_spectrum()
     test_clip()
     test_ensemble()

@@ -288,6 +288,29 @@ START_TEST(test_cholesky)
 }
 END_TEST
 
+/* a x = b put back into a, and an indefinite a told. */
+START_TEST(test_solve)
+{
+    enum { N = 12, P = 15 };
+    double *b = draw(N * P, 91), *x = draw(N, 92), gram[N * N], right[N];
+    bool positive = false;
+    ck_ok(amun__gemm_f64(false, true, N, N, P, 1, b, b, 0, gram));
+    for (size_t i = 0; i < N; i++) {
+        right[i] = amun__dot_f64(gram + i * N, x, N);
+    }
+    ck_ok(amun__cholesky_solve_f64(N, gram, right, &positive));
+    ck_assert(positive);
+    for (size_t i = 0; i < N; i++) {
+        ck_close(right[i], x[i], 1e-8);
+    }
+    double indefinite[4] = {1, 2, 0, 1};
+    ck_ok(amun__cholesky_solve_f64(2, indefinite, right, &positive));
+    ck_assert(!positive);
+    free(x);
+    free(b);
+}
+END_TEST
+
 /* ---- singular values ------------------------------------------------------------------------ */
 
 START_TEST(test_svd)
@@ -494,6 +517,7 @@ int main(void)
     tcase_add_test(tc, test_orthonormalise);
     tcase_add_test(tc, test_eigenvalues);
     tcase_add_test(tc, test_cholesky);
+    tcase_add_test(tc, test_solve);
     tcase_add_test(tc, test_svd);
     tcase_add_test(tc, test_svd_known);
     tcase_add_test(tc, test_svd_complex);

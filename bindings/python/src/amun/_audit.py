@@ -10,6 +10,7 @@ from ._nets import TrainOptions, options_of
 RmiaOptions = options_class("RmiaOptions", "amun_rmia_options")
 MiaOptions = options_class("MiaOptions", "amun_mia_options")
 RivalOptions = options_class("RivalOptions", "amun_rival_options")
+TrwOptions = options_class("TrwOptions", "amun_trw_options")
 UnlearnOptions = options_class("UnlearnOptions", "amun_unlearn_options")
 UnlearnResult = Result("UnlearnResult", "amun_unlearn_result")
 Audit = Result("Audit", "amun_audit")
@@ -30,8 +31,7 @@ def unlearn_train_options(method, **fields):
 def unlearn(model, data, forget, advset=None, options=None, progress=None, **fields):
     """Makes `model` forget the samples `forget` of `data`; returns an UnlearnResult. `options`:
     UnlearnOptions; or its fields as keyword arguments (method="amun", ...). `train` as a dict is
-    laid over the method's own training options; `trw` (TrwOptions) and `rival` (RivalOptions) may be
-    dicts, too."""
+    laid over the method's own training options."""
     train = fields.get("train")
     if options is None and isinstance(train, dict):
         method = UnlearnOptions(**{k: v for k, v in fields.items() if k == "method"}).method

@@ -123,6 +123,8 @@ BoundKind = enumeration("BoundKind", "amun_bound_kind")
 UnlearnMethod = enumeration("UnlearnMethod", "amun_unlearn_method")
 TrwScore = enumeration("TrwScore", "amun_trw_score")
 TrwControl = enumeration("TrwControl", "amun_trw_control")
+Verdict = enumeration("Verdict", "amun_verdict")
+SelectRule = enumeration("SelectRule", "amun_select_rule")
 
 
 def enum_value(c_name, value):

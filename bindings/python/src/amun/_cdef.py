@@ -377,6 +377,153 @@ size_t amun_advset_found(const amun_advset *set);
 const amun_attack_record *amun_advset_records(const amun_advset *set);
 amun_status amun_advset_image(const amun_advset *set, size_t i, float *image);
 
+/* audit.h */
+typedef int32_t amun_miann_features;
+enum {
+    AMUN_MIANN_LOGITS = 1,
+    AMUN_MIANN_LOGPROBS = 2,
+    AMUN_MIANN_PROBS = 3,
+    AMUN_MIANN_SCALAR = 4,
+};
+typedef int32_t amun_miann_kernel;
+enum {
+    AMUN_MIANN_LINEAR = 1,
+    AMUN_MIANN_RBF = 2,
+    AMUN_MIANN_HINGE = 3,
+};
+typedef struct amun_miann_options {
+    size_t struct_size;
+    amun_miann_features features;
+    amun_miann_kernel kernel;
+    double c;
+    double fit_share;
+    int32_t top_m;
+    int32_t reserved0;
+    uint64_t seed;
+} amun_miann_options;
+amun_status amun_miann_options_init(amun_miann_options *opts, size_t size);
+typedef struct amun_miann {
+    size_t struct_size;
+    int64_t neighbour;
+    int64_t models;
+    double score;
+    double retrained;
+    double gap;
+    double null_mean;
+    double null_sd;
+    double top_gap;
+    double top_null_mean, top_null_sd;
+    double vote_share;
+    double sanity;
+    double sanity_retrained;
+} amun_miann;
+amun_status amun_miann_compute(amun_miann *result, double *accuracy, double *sanity, const amun_tensor_view *retrained, const amun_tensor_view *unlearned, const amun_tensor_view *labels, const int64_t *forget, size_t n_forget, const amun_miann_options *opts);
+typedef struct amun_c2st_options {
+    size_t struct_size;
+    int32_t folds;
+    int32_t reserved0;
+    double ridge;
+    uint64_t seed;
+} amun_c2st_options;
+amun_status amun_c2st_options_init(amun_c2st_options *opts, size_t size);
+typedef struct amun_c2st {
+    size_t struct_size;
+    int64_t models, rows;
+    double all;
+    double retained;
+    double all_null_mean;
+    double all_null_sd;
+    double retained_null_mean, retained_null_sd;
+} amun_c2st;
+amun_status amun_c2st_compute(amun_c2st *result, const amun_tensor_view *retrained, const amun_tensor_view *unlearned, const amun_tensor_view *labels, const int64_t *forget, size_t n_forget, const amun_c2st_options *opts);
+amun_status amun_ulira_phi(double *phi, const amun_tensor_view *logits, const amun_tensor_view *labels);
+typedef int32_t amun_ulira_variance;
+enum {
+    AMUN_ULIRA_PER_SAMPLE = 1,
+    AMUN_ULIRA_POOLED = 2,
+    AMUN_ULIRA_GLOBAL_REF = 3,
+};
+typedef int32_t amun_ulira_centre;
+enum {
+    AMUN_ULIRA_CENTRE_AUTO = 1,
+    AMUN_ULIRA_CENTRE_MEAN = 2,
+    AMUN_ULIRA_CENTRE_MEDIAN = 3,
+};
+typedef int32_t amun_ulira_holdout;
+enum {
+    AMUN_ULIRA_EACH = 1,
+    AMUN_ULIRA_LAST = 2,
+};
+typedef int32_t amun_ulira_score;
+enum {
+    AMUN_ULIRA_OWN = 1,
+    AMUN_ULIRA_NEIGHBOUR = 2,
+    AMUN_ULIRA_JOINT = 3,
+};
+typedef struct amun_ulira_options {
+    size_t struct_size;
+    amun_ulira_variance variance;
+    amun_ulira_centre centre;
+    amun_ulira_holdout holdout;
+    amun_ulira_score score;
+    double floor;
+    int64_t neighbour;
+} amun_ulira_options;
+amun_status amun_ulira_options_init(amun_ulira_options *opts, size_t size);
+typedef struct amun_ulira {
+    size_t struct_size;
+    int64_t unlearned, retrained, rows;
+    double auc;
+    double balanced_accuracy;
+    double flagged;
+    double flagged_retrained;
+    double gap;
+    double null_mean;
+    double null_sd;
+} amun_ulira;
+amun_status amun_ulira_class(amun_ulira *result, const amun_tensor_view *unlearned, const amun_tensor_view *retrained, const amun_tensor_view *released, const amun_tensor_view *labels, const int64_t *forget, size_t n_forget, const amun_ulira_options *opts);
+amun_status amun_ulira_class_scores(amun_ulira *result, const double *unlearned, size_t n_unlearned, const double *retrained, size_t n_retrained, const double *released, size_t n, const amun_ulira_options *opts);
+enum {
+    AMUN_ULIRA_UNSEEN = 0,
+    AMUN_ULIRA_UNLEARNED = 1,
+    AMUN_ULIRA_MEMBER = 2,
+};
+typedef struct amun_ulira_samples {
+    size_t struct_size;
+    int64_t unlearned, unseen;
+    double auc, accuracy;
+    double tpr_1, tpr_01;
+} amun_ulira_samples;
+amun_status amun_ulira_sample_scores(amun_ulira_samples *result, double *p, const double *scores, const uint8_t *state, size_t models, const double *target, const uint8_t *truth, size_t n, const amun_ulira_options *opts);
+typedef struct amun_distance {
+    size_t struct_size;
+    int64_t models, rows;
+    double tv, tv_null, tv_null_sd;
+    double js, js_null, js_null_sd;
+    double kl, kl_null, kl_null_sd;
+    double routing_tv, routing_tv_null, routing_tv_null_sd;
+    double activation, activation_null, activation_null_sd;
+} amun_distance;
+amun_status amun_distance_compute(amun_distance *result, double *tv_rows, const amun_tensor_view *retrained, const amun_tensor_view *unlearned, const amun_tensor_view *labels, const int64_t *chosen, size_t n_chosen);
+amun_status amun_distance_routing(double *shares, const amun_tensor_view *retrained, const amun_tensor_view *unlearned, const amun_tensor_view *labels, const int64_t *chosen, size_t n_chosen);
+amun_status amun_distance_zrf(double *zrf, const amun_tensor_view *unlearned, const amun_tensor_view *random);
+amun_status amun_distance_klom(double *mean, double *p95, double *rows, const double *unlearned, size_t n_unlearned, const double *retrained, size_t n_retrained, size_t n);
+typedef struct amun_svcmia_options {
+    size_t struct_size;
+    int64_t limit;
+    uint64_t seed;
+} amun_svcmia_options;
+amun_status amun_svcmia_options_init(amun_svcmia_options *opts, size_t size);
+typedef struct amun_svcmia {
+    size_t struct_size;
+    int64_t members, nonmembers, queries;
+    int64_t limit;
+    uint64_t seed;
+    double confidence, correctness, entropy, modified_entropy, probabilities;
+} amun_svcmia;
+amun_status amun_svcmia_salun(amun_svcmia *result, const amun_tensor_view *remain, const amun_tensor_view *remain_labels, const amun_tensor_view *test, const amun_tensor_view *test_labels, const amun_tensor_view *forget, const amun_tensor_view *forget_labels, const amun_svcmia_options *opts);
+amun_status amun_svcmia_kodge(amun_svcmia *result, const amun_tensor_view *remain, const amun_tensor_view *remain_labels, const amun_tensor_view *forget, const amun_tensor_view *forget_labels, const amun_tensor_view *forget_test, const amun_tensor_view *forget_test_labels, const amun_svcmia_options *opts);
+
 /* clip.h */
 typedef int32_t amun_clip_method;
 enum {
@@ -698,80 +845,6 @@ typedef struct amun_rival_options {
 } amun_rival_options;
 amun_status amun_rival_options_init(amun_rival_options *opts, size_t size);
 
-/* spectral.h */
-typedef int32_t amun_spectrum_method;
-enum {
-    AMUN_SPECTRUM_POWERQR = 1,
-    AMUN_SPECTRUM_LEGACY = 2,
-    AMUN_SPECTRUM_EXACT = 3,
-};
-typedef struct amun_spectrum_options {
-    size_t struct_size;
-    amun_spectrum_method method;
-    int32_t k;
-    int32_t block;
-    int32_t max_iterations;
-    double tol;
-    double mu;
-    int32_t fold_batchnorm;
-    int32_t certify;
-    uint64_t seed;
-} amun_spectrum_options;
-amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size);
-typedef int32_t amun_layer_kind;
-enum {
-    AMUN_LAYER_CONV2D = 1,
-    AMUN_LAYER_LINEAR = 2,
-    AMUN_LAYER_BATCHNORM = 3,
-    AMUN_LAYER_CONV2D_BATCHNORM = 4,
-    AMUN_LAYER_LINEAR_BATCHNORM = 5,
-    AMUN_LAYER_AVG_POOL = 6,
-};
-typedef int32_t amun_bound_kind;
-enum {
-    AMUN_BOUND_NONE = 0,
-    AMUN_BOUND_EXACT = 1,
-    AMUN_BOUND_DIAGONAL = 2,
-    AMUN_BOUND_FFT = 3,
-    AMUN_BOUND_GRID = 4,
-    AMUN_BOUND_GRAM_KERNEL = 5,
-    AMUN_BOUND_RESHAPED = 6,
-    AMUN_BOUND_PRODUCT = 7,
-};
-typedef struct amun_layer_spectrum {
-    size_t struct_size;
-    const char *name;
-    const char *batchnorm;
-    amun_layer_kind kind;
-    amun_node node;
-    int64_t in_shape[3];
-    int64_t out_shape[3];
-    double sigma_lower;
-    double sigma_upper;
-    double sigma_flat;
-    double residual;
-    amun_bound_kind bound;
-    int32_t values;
-    int32_t iterations;
-    int32_t converged;
-} amun_layer_spectrum;
-typedef struct amun_spectrum amun_spectrum;
-amun_status amun_spectrum_create(amun_spectrum **spectrum, amun_model *model, const amun_spectrum_options *opts);
-amun_spectrum *amun_spectrum_ref(amun_spectrum *spectrum);
-void amun_spectrum_unref(amun_spectrum *spectrum);
-amun_status amun_spectrum_run(amun_spectrum *spectrum, int32_t max_iterations, const amun_call_options *call);
-size_t amun_spectrum_count(const amun_spectrum *spectrum);
-amun_status amun_spectrum_layer(const amun_spectrum *spectrum, size_t i, amun_layer_spectrum *layer);
-amun_status amun_spectrum_values(const amun_spectrum *spectrum, size_t i, double *sigma, double *residuals, size_t count);
-amun_status amun_spectrum_vector(const amun_spectrum *spectrum, size_t i, size_t j, float *vector, size_t count);
-typedef struct amun_lipschitz {
-    size_t struct_size;
-    double upper;
-    double estimate;
-} amun_lipschitz;
-amun_status amun_lipschitz_bound(amun_lipschitz *result, double *per_node, size_t count, const amun_spectrum *spectrum);
-amun_status amun_lipschitz_local(double *largest, double *per_image, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
-
 /* trw.h */
 typedef int32_t amun_trw_score;
 enum {
@@ -881,6 +954,140 @@ typedef struct amun_unlearn_bound {
     double bound;
 } amun_unlearn_bound;
 amun_status amun_unlearn_diagnose(amun_unlearn_bound *result, const amun_model *original, const amun_model *unlearned, const amun_model *retrained, const amun_dataset *train, const amun_advset *set, double lipschitz, double beta, const amun_call_options *call);
+
+/* select.h */
+typedef int32_t amun_verdict;
+enum {
+    AMUN_VERDICT_CONSISTENT = 1,
+    AMUN_VERDICT_UNDER = 2,
+    AMUN_VERDICT_OVER = 3,
+};
+typedef struct amun_forget_check {
+    size_t struct_size;
+    double auc;
+    double error;
+    double low, high;
+    double p;
+    amun_verdict verdict;
+    int32_t reserved;
+} amun_forget_check;
+amun_status amun_forget_check_scores(amun_forget_check *result, const double *forget, size_t n_forget, const double *unseen, size_t n_unseen, double confidence);
+amun_status amun_forget_check_model(amun_forget_check *result, const amun_model *model, const amun_dataset *train, const int64_t *forget, size_t count, const amun_dataset *unseen, const int64_t *indices, size_t unseen_count, double confidence, const amun_call_options *call);
+typedef int32_t amun_select_rule;
+enum {
+    AMUN_SELECT_SAMPLES = 1,
+    AMUN_SELECT_CLASSES = 2,
+};
+typedef struct amun_select_options {
+    size_t struct_size;
+    amun_select_rule rule;
+    int32_t reserved;
+    double tolerance;
+} amun_select_options;
+amun_status amun_select_options_init(amun_select_options *opts, size_t size);
+typedef struct amun_select_trial {
+    size_t struct_size;
+    double lr;
+    double forget_accuracy;
+    double heldout_accuracy;
+    double auc, error;
+    double seconds;
+    int32_t admitted;
+    int32_t failed;
+} amun_select_trial;
+amun_status amun_select_rate(amun_select_trial *trials, size_t *best, amun_model **unlearned, const amun_model *model, const amun_dataset *train, const int64_t *forget, size_t forget_count, const amun_advset *set, const amun_dataset *heldout, const double *rates, size_t count, const amun_unlearn_options *unlearn, const amun_select_options *opts, const amun_call_options *call);
+typedef struct amun_relearn_options {
+    size_t struct_size;
+    double lr;
+    int32_t batch;
+    int32_t every;
+    int32_t most_epochs;
+    int32_t reserved;
+    uint64_t seed;
+} amun_relearn_options;
+amun_status amun_relearn_options_init(amun_relearn_options *opts, size_t size);
+typedef struct amun_relearn {
+    size_t struct_size;
+    int64_t steps;
+    double before;
+    double after;
+    double seconds;
+} amun_relearn;
+amun_status amun_relearn_time(amun_relearn *result, const amun_model *model, const amun_dataset *train, const int64_t *forget, size_t count, double target, const amun_relearn_options *opts, const amun_call_options *call);
+
+/* spectral.h */
+typedef int32_t amun_spectrum_method;
+enum {
+    AMUN_SPECTRUM_POWERQR = 1,
+    AMUN_SPECTRUM_LEGACY = 2,
+    AMUN_SPECTRUM_EXACT = 3,
+};
+typedef struct amun_spectrum_options {
+    size_t struct_size;
+    amun_spectrum_method method;
+    int32_t k;
+    int32_t block;
+    int32_t max_iterations;
+    double tol;
+    double mu;
+    int32_t fold_batchnorm;
+    int32_t certify;
+    uint64_t seed;
+} amun_spectrum_options;
+amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size);
+typedef int32_t amun_layer_kind;
+enum {
+    AMUN_LAYER_CONV2D = 1,
+    AMUN_LAYER_LINEAR = 2,
+    AMUN_LAYER_BATCHNORM = 3,
+    AMUN_LAYER_CONV2D_BATCHNORM = 4,
+    AMUN_LAYER_LINEAR_BATCHNORM = 5,
+    AMUN_LAYER_AVG_POOL = 6,
+};
+typedef int32_t amun_bound_kind;
+enum {
+    AMUN_BOUND_NONE = 0,
+    AMUN_BOUND_EXACT = 1,
+    AMUN_BOUND_DIAGONAL = 2,
+    AMUN_BOUND_FFT = 3,
+    AMUN_BOUND_GRID = 4,
+    AMUN_BOUND_GRAM_KERNEL = 5,
+    AMUN_BOUND_RESHAPED = 6,
+    AMUN_BOUND_PRODUCT = 7,
+};
+typedef struct amun_layer_spectrum {
+    size_t struct_size;
+    const char *name;
+    const char *batchnorm;
+    amun_layer_kind kind;
+    amun_node node;
+    int64_t in_shape[3];
+    int64_t out_shape[3];
+    double sigma_lower;
+    double sigma_upper;
+    double sigma_flat;
+    double residual;
+    amun_bound_kind bound;
+    int32_t values;
+    int32_t iterations;
+    int32_t converged;
+} amun_layer_spectrum;
+typedef struct amun_spectrum amun_spectrum;
+amun_status amun_spectrum_create(amun_spectrum **spectrum, amun_model *model, const amun_spectrum_options *opts);
+amun_spectrum *amun_spectrum_ref(amun_spectrum *spectrum);
+void amun_spectrum_unref(amun_spectrum *spectrum);
+amun_status amun_spectrum_run(amun_spectrum *spectrum, int32_t max_iterations, const amun_call_options *call);
+size_t amun_spectrum_count(const amun_spectrum *spectrum);
+amun_status amun_spectrum_layer(const amun_spectrum *spectrum, size_t i, amun_layer_spectrum *layer);
+amun_status amun_spectrum_values(const amun_spectrum *spectrum, size_t i, double *sigma, double *residuals, size_t count);
+amun_status amun_spectrum_vector(const amun_spectrum *spectrum, size_t i, size_t j, float *vector, size_t count);
+typedef struct amun_lipschitz {
+    size_t struct_size;
+    double upper;
+    double estimate;
+} amun_lipschitz;
+amun_status amun_lipschitz_bound(amun_lipschitz *result, double *per_node, size_t count, const amun_spectrum *spectrum);
+amun_status amun_lipschitz_local(double *largest, double *per_image, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t n, const amun_call_options *call);
 """
 
 VERSION = "0.1.0"
@@ -920,6 +1127,12 @@ ENUMS = {'amun_status': {'OK': 0,
                          'FAILED_CAP': 3,
                          'FAILED_GRADIENT': 4,
                          'FAILED_NUMERIC': 5},
+ 'amun_miann_features': {'LOGITS': 1, 'LOGPROBS': 2, 'PROBS': 3, 'SCALAR': 4},
+ 'amun_miann_kernel': {'LINEAR': 1, 'RBF': 2, 'HINGE': 3},
+ 'amun_ulira_variance': {'PER_SAMPLE': 1, 'POOLED': 2, 'GLOBAL_REF': 3},
+ 'amun_ulira_centre': {'AUTO': 1, 'MEAN': 2, 'MEDIAN': 3},
+ 'amun_ulira_holdout': {'EACH': 1, 'LAST': 2},
+ 'amun_ulira_score': {'OWN': 1, 'NEIGHBOUR': 2, 'JOINT': 3},
  'amun_clip_method': {'BLOCK': 1,
                       'LEGACY': 2,
                       'SCALE': 3,
@@ -946,21 +1159,6 @@ ENUMS = {'amun_status': {'OK': 0,
                  'LOG_LOGIT': 5},
  'amun_rmia_mode': {'ONLINE': 1, 'OFFLINE': 2},
  'amun_rmia_population': {'POOL': 1, 'TEST_ONLY': 2},
- 'amun_spectrum_method': {'POWERQR': 1, 'LEGACY': 2, 'EXACT': 3},
- 'amun_layer_kind': {'CONV2D': 1,
-                     'LINEAR': 2,
-                     'BATCHNORM': 3,
-                     'CONV2D_BATCHNORM': 4,
-                     'LINEAR_BATCHNORM': 5,
-                     'AVG_POOL': 6},
- 'amun_bound_kind': {'NONE': 0,
-                     'EXACT': 1,
-                     'DIAGONAL': 2,
-                     'FFT': 3,
-                     'GRID': 4,
-                     'GRAM_KERNEL': 5,
-                     'RESHAPED': 6,
-                     'PRODUCT': 7},
  'amun_trw_score': {'SOFTMAX': 1, 'COSINE': 2},
  'amun_trw_control': {'NONE': 1, 'PERMUTED': 2, 'REVERSED': 3, 'UNIFORM': 4, 'RANKS': 5},
  'amun_unlearn_method': {'RETRAIN': 1,
@@ -982,7 +1180,24 @@ ENUMS = {'amun_status': {'OK': 0,
                          'EUK': 17,
                          'CFK': 18,
                          'DELETE': 19,
-                         'TRW': 20}}
+                         'TRW': 20},
+ 'amun_verdict': {'CONSISTENT': 1, 'UNDER': 2, 'OVER': 3},
+ 'amun_select_rule': {'SAMPLES': 1, 'CLASSES': 2},
+ 'amun_spectrum_method': {'POWERQR': 1, 'LEGACY': 2, 'EXACT': 3},
+ 'amun_layer_kind': {'CONV2D': 1,
+                     'LINEAR': 2,
+                     'BATCHNORM': 3,
+                     'CONV2D_BATCHNORM': 4,
+                     'LINEAR_BATCHNORM': 5,
+                     'AVG_POOL': 6},
+ 'amun_bound_kind': {'NONE': 0,
+                     'EXACT': 1,
+                     'DIAGONAL': 2,
+                     'FFT': 3,
+                     'GRID': 4,
+                     'GRAM_KERNEL': 5,
+                     'RESHAPED': 6,
+                     'PRODUCT': 7}}
 
 # struct: its fields that hold a value of an enumeration
 ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
@@ -991,6 +1206,11 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_square_options': {'norm': 'amun_norm'},
  'amun_standard_options': {'norm': 'amun_norm'},
  'amun_attack_record': {'outcome': 'amun_attack_outcome'},
+ 'amun_miann_options': {'features': 'amun_miann_features', 'kernel': 'amun_miann_kernel'},
+ 'amun_ulira_options': {'variance': 'amun_ulira_variance',
+                        'centre': 'amun_ulira_centre',
+                        'holdout': 'amun_ulira_holdout',
+                        'score': 'amun_ulira_score'},
  'amun_clip_options': {'method': 'amun_clip_method', 'batchnorm': 'amun_clip_batchnorm'},
  'amun_train_options': {'schedule': 'amun_schedule'},
  'amun_lotos_options': {'match': 'amun_lotos_match'},
@@ -999,7 +1219,9 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_rmia_options': {'signal': 'amun_signal',
                        'mode': 'amun_rmia_mode',
                        'population': 'amun_rmia_population'},
- 'amun_spectrum_options': {'method': 'amun_spectrum_method'},
- 'amun_layer_spectrum': {'kind': 'amun_layer_kind', 'bound': 'amun_bound_kind'},
  'amun_trw_options': {'score': 'amun_trw_score', 'control': 'amun_trw_control'},
- 'amun_unlearn_options': {'method': 'amun_unlearn_method'}}
+ 'amun_unlearn_options': {'method': 'amun_unlearn_method'},
+ 'amun_forget_check': {'verdict': 'amun_verdict'},
+ 'amun_select_options': {'rule': 'amun_select_rule'},
+ 'amun_spectrum_options': {'method': 'amun_spectrum_method'},
+ 'amun_layer_spectrum': {'kind': 'amun_layer_kind', 'bound': 'amun_bound_kind'}}

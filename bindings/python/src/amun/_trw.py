@@ -3,11 +3,10 @@ import collections
 
 import numpy as np
 
-from ._audit import UnlearnOptions, unlearn_train_options
+from ._audit import TrwOptions, UnlearnOptions, unlearn_train_options
 from ._base import (Call, ShapeError, View, check, ffi, indices_of, lib, options_class, pointer,
                     vector)
 
-TrwOptions = options_class("TrwOptions", "amun_trw_options")
 TrwSelectOptions = options_class("TrwSelectOptions", "amun_trw_select_options")
 TrwMoment = collections.namedtuple("TrwMoment", "moment slope", module="amun")
 TrwReference = collections.namedtuple("TrwReference", "beta moment", module="amun")

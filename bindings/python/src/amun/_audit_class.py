@@ -1,0 +1,223 @@
+"""Audits of a forgotten class on saved outputs: NumPy arrays in, numbers out."""
+import collections
+
+import numpy as np
+
+from ._base import (Result, ShapeError, View, check, enumeration, ffi, indices_of, lib,
+                    options_class, pointer, vector)
+from ._nets import options_of
+
+MiannFeatures = enumeration("MiannFeatures", "amun_miann_features")
+MiannKernel = enumeration("MiannKernel", "amun_miann_kernel")
+UliraVariance = enumeration("UliraVariance", "amun_ulira_variance")
+UliraCentre = enumeration("UliraCentre", "amun_ulira_centre")
+UliraHoldout = enumeration("UliraHoldout", "amun_ulira_holdout")
+UliraScore = enumeration("UliraScore", "amun_ulira_score")
+MiannOptions = options_class("MiannOptions", "amun_miann_options")
+C2stOptions = options_class("C2stOptions", "amun_c2st_options")
+UliraOptions = options_class("UliraOptions", "amun_ulira_options")
+SvcmiaOptions = options_class("SvcmiaOptions", "amun_svcmia_options")
+_Miann = Result("Miann", "amun_miann")
+C2st = Result("C2st", "amun_c2st")
+Ulira = Result("Ulira", "amun_ulira")
+_UliraSamples = Result("UliraSamples", "amun_ulira_samples")
+_Distance = Result("Distance", "amun_distance")
+Svcmia = Result("Svcmia", "amun_svcmia")
+Klom = collections.namedtuple("Klom", "mean p95 rows", module="amun")
+
+
+def _extended(result, *more):
+    """The result's named tuple with arrays behind its fields."""
+    kind = collections.namedtuple(result.type.__name__, list(result.fields) + list(more),
+                                  module="amun")
+    kind.__doc__ = "Fields of %s, then %s; see the C header." % (result.c_name, ", ".join(more))
+    return kind
+
+
+Miann = _extended(_Miann, "accuracy", "discriminators")
+UliraSamples = _extended(_UliraSamples, "p")
+Distance = _extended(_Distance, "tv_rows")
+
+
+def _outputs(logits, what):
+    """Logits as a view; a list of equal arrays becomes one array."""
+    if isinstance(logits, (list, tuple)):
+        logits = np.stack([np.asarray(one) for one in logits])
+    return View(logits, what=what)
+
+
+def _classes(classes, what):
+    if classes is not None and np.ndim(classes) == 0:
+        classes = [classes]
+    return indices_of(classes, what)
+
+
+class _Saved:
+    """Arguments that the audits have in common, alive as long as this object."""
+
+    def __init__(self, retrained, unlearned, labels, classes, what="forget"):
+        self.retrained = _outputs(retrained, "retrained")
+        self.unlearned = _outputs(unlearned, "unlearned")
+        self.labels = View(labels, what="labels") if labels is not None else None
+        self.kept, self.start, self.count = _classes(classes, what)
+        if self.retrained.array.ndim != 3:
+            raise ShapeError("retrained: expected [models, n, classes], got %s"
+                             % list(self.retrained.array.shape))
+
+    @property
+    def args(self):
+        labels = self.labels.struct if self.labels is not None else ffi.NULL
+        return self.retrained.struct, self.unlearned.struct, labels, self.start, self.count
+
+    @property
+    def table(self):
+        """Room for [models + 1, classes]."""
+        models, _, classes = self.retrained.array.shape
+        return np.full((models + 1, classes), np.nan)
+
+
+def miann(retrained, unlearned, labels, forget, options=None, **fields):
+    """MIA-NN of the logits `unlearned` [n, classes] against `retrained` [models, n, classes] (or a
+    list of arrays): a Miann. `forget`: a class, or several. `accuracy` and `discriminators`
+    [models + 1, classes] are the acceptance rates and the balanced accuracies, in percent, the
+    unlearned model's in the last row. `options`: MiannOptions; or its fields as keywords."""
+    saved = _Saved(retrained, unlearned, labels, forget)
+    accuracy, sanity = saved.table, saved.table
+    result = _Miann.new()
+    check(lib.amun_miann_compute(result, pointer(accuracy), pointer(sanity), *saved.args,
+                                 options_of(MiannOptions, options, fields)._struct))
+    return Miann(*_Miann.read(result), accuracy, sanity)
+
+
+def c2st(retrained, unlearned, labels, forget, options=None, **fields):
+    """The classifier two-sample test on the rows of the forget classes: a C2st, in percent."""
+    saved = _Saved(retrained, unlearned, labels, forget)
+    result = C2st.new()
+    check(lib.amun_c2st_compute(result, *saved.args,
+                                options_of(C2stOptions, options, fields)._struct))
+    return C2st.read(result)
+
+
+def ulira_phi(logits, labels):
+    """log p_y - log(1 - p_y) of each row; `labels`: any class per row."""
+    logits, labels = View(logits, what="logits"), View(labels, what="labels")
+    phi = np.empty(logits.array.shape[:1])
+    check(lib.amun_ulira_phi(pointer(phi), logits.struct, labels.struct))
+    return phi
+
+
+def ulira_class(unlearned, retrained, labels, forget, released=None, options=None, **fields):
+    """Class-level U-LiRA from logits [models, n, classes] of both sides and [n, classes] of the
+    released model: a Ulira, in percent."""
+    saved = _Saved(retrained, unlearned, labels, forget)
+    released = _outputs(released, "released") if released is not None else None
+    result = Ulira.new()
+    check(lib.amun_ulira_class(result, saved.unlearned.struct, saved.retrained.struct,
+                               released.struct if released is not None else ffi.NULL,
+                               saved.labels.struct, saved.start, saved.count,
+                               options_of(UliraOptions, options, fields)._struct))
+    return Ulira.read(result)
+
+
+def _scores(values, what):
+    values, start = vector(values, np.float64, what)
+    if values.ndim != 2:
+        raise ShapeError("%s: expected [models, n], got %s" % (what, list(values.shape)))
+    return values, start
+
+
+def ulira_class_scores(unlearned, retrained, released=None, options=None, **fields):
+    """The same from scores [models, n] of both sides and [n] of the released model."""
+    unlearned, unlearned_c = _scores(unlearned, "unlearned")
+    retrained, retrained_c = vector(retrained, np.float64, "retrained",
+                                    (len(retrained), unlearned.shape[1]))
+    released_c = ffi.NULL
+    if released is not None:
+        released, released_c = vector(released, np.float64, "released", unlearned.shape[1:])
+    result = Ulira.new()
+    check(lib.amun_ulira_class_scores(result, unlearned_c, len(unlearned), retrained_c,
+                                      len(retrained), released_c, unlearned.shape[1],
+                                      options_of(UliraOptions, options, fields)._struct))
+    return Ulira.read(result)
+
+
+def ulira_samples(scores, state, target, truth, options=None, **fields):
+    """Sample-level U-LiRA: `scores` and `state` (ULIRA_UNSEEN, ULIRA_UNLEARNED, ULIRA_MEMBER)
+    [models, n], `target` and `truth` [n]: a UliraSamples with the probabilities `p`."""
+    scores, scores_c = _scores(scores, "scores")
+    _state, state_c = vector(state, np.uint8, "state", scores.shape)
+    _target, target_c = vector(target, np.float64, "target", scores.shape[1:])
+    truth = np.asarray(truth)
+    truth = truth.view(np.uint8) if truth.dtype == np.bool_ else truth
+    _truth, truth_c = vector(truth, np.uint8, "truth", scores.shape[1:])
+    p = np.empty(scores.shape[1])
+    result = _UliraSamples.new()
+    check(lib.amun_ulira_sample_scores(result, pointer(p), scores_c, state_c, len(scores),
+                                       target_c, truth_c, scores.shape[1],
+                                       options_of(UliraOptions, options, fields)._struct))
+    return UliraSamples(*_UliraSamples.read(result), p)
+
+
+def distance(retrained, unlearned, labels=None, classes=None):
+    """Distances to the retrained models, each with its null, on the rows of `classes` (None, with
+    labels None: all): a Distance; `tv_rows` is NaN where a row does not count."""
+    saved = _Saved(retrained, unlearned, labels, classes, "classes")
+    rows = np.full(saved.retrained.array.shape[1], np.nan)
+    result = _Distance.new()
+    check(lib.amun_distance_compute(result, pointer(rows), *saved.args))
+    return Distance(*_Distance.read(result), rows)
+
+
+def routing(retrained, unlearned, labels=None, classes=None):
+    """Percent of the rows that go to each class, [models + 1, classes]; the last row is the
+    unlearned model's."""
+    saved = _Saved(retrained, unlearned, labels, classes, "classes")
+    shares = saved.table
+    check(lib.amun_distance_routing(pointer(shares), *saved.args))
+    return shares
+
+
+def zrf(unlearned, random):
+    """1 - mean Jensen-Shannon divergence of two models' predictions; logits [n, classes]."""
+    unlearned, random = View(unlearned, what="unlearned"), View(random, what="random")
+    value = ffi.new("double *")
+    check(lib.amun_distance_zrf(value, unlearned.struct, random.struct))
+    return value[0]
+
+
+def klom(unlearned, retrained):
+    """KLOM of scores [models, n]: Klom(mean, p95, rows)."""
+    unlearned, unlearned_c = _scores(unlearned, "unlearned")
+    retrained, retrained_c = vector(retrained, np.float64, "retrained",
+                                    (len(retrained), unlearned.shape[1]))
+    rows = np.empty(unlearned.shape[1])
+    mean, p95 = ffi.new("double *"), ffi.new("double *")
+    check(lib.amun_distance_klom(mean, p95, pointer(rows), unlearned_c, len(unlearned),
+                                 retrained_c, len(retrained), len(rows)))
+    return Klom(mean[0], p95[0], rows)
+
+
+def _svcmia(call, pairs, options, fields):
+    views = [View(array, what=name) for name, array in pairs]
+    result = Svcmia.new()
+    check(call(result, *(view.struct for view in views),
+               options_of(SvcmiaOptions, options, fields)._struct))
+    return Svcmia.read(result)
+
+
+def svcmia_salun(remain, remain_labels, test, test_labels, forget, forget_labels, options=None,
+                 **fields):
+    """SVC-MIA in the protocol of SalUn: fitted on remain against test, asked about forget."""
+    return _svcmia(lib.amun_svcmia_salun, [
+        ("remain", remain), ("labels", remain_labels), ("test", test), ("labels", test_labels),
+        ("forget", forget), ("labels", forget_labels)], options, fields)
+
+
+def svcmia_kodge(remain, remain_labels, forget, forget_labels, forget_test, forget_test_labels,
+                 options=None, **fields):
+    """SVC-MIA in the protocol of Kodge et al.: fitted on remain against forget, asked about
+    forget_test."""
+    return _svcmia(lib.amun_svcmia_kodge, [
+        ("remain", remain), ("labels", remain_labels), ("forget", forget),
+        ("labels", forget_labels), ("forget_test", forget_test), ("labels", forget_test_labels)],
+        options, fields)
