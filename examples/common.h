@@ -127,10 +127,11 @@ void ex_images_close(ex_images *images);
 typedef struct ex_forget {
     const char *file; /* NULL: the published `count` (0: a tenth) of `seed` */
     int64_t count, seed;
+    const char *classes; /* "3" or "3,5": all training samples of these; NULL: as above */
 } ex_forget;
 #define EX_FORGET_DEFAULTS                                                                         \
     {                                                                                              \
-        NULL, 0, 1                                                                                 \
+        NULL, 0, 1, NULL                                                                           \
     }
 #define EX_FORGET_OPTIONS(f)                                                                       \
     {                                                                                              \
@@ -144,10 +145,15 @@ typedef struct ex_forget {
          NULL,                                                                                     \
          "or: so many random ones (default: a tenth)",                                             \
          false},                                                                                   \
+        {"class", EX_TEXT, &(f).classes, 0, 0, NULL, "or: all samples of these classes, N[,M...]", \
+         false},                                                                                   \
     {                                                                                              \
         "forget-seed", EX_INT, &(f).seed, 0, 4294967295.0, NULL,                                   \
             "drawn with this seed (default 1)", false                                              \
     }
+/* 1 for each class that `forget` names, 0 for the others; NULL if it names none. The caller frees.
+ */
+uint8_t *ex_forget_classes(const ex_data *data, const ex_forget *forget);
 /* The indices; the caller frees them. */
 int64_t *ex_forget_indices(size_t *count, const ex_data *data, const ex_forget *forget);
 

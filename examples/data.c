@@ -161,9 +161,62 @@ static int64_t *read_indices(size_t *count, const char *path)
     return indices;
 }
 
+uint8_t *ex_forget_classes(const ex_data *data, const ex_forget *forget)
+{
+    const char *at = forget->classes;
+    if (at == NULL) {
+        return NULL;
+    }
+    uint8_t *chosen = ex_alloc((size_t)data->classes, sizeof *chosen);
+    memset(chosen, 0, (size_t)data->classes);
+    for (;;) {
+        char *end = NULL;
+        errno = 0;
+        long long number = strtoll(at, &end, 10);
+        if (end == at || errno != 0 || (*end != '\0' && *end != ',') || number < 0 ||
+            number >= data->classes) {
+            ex_usage("--class: \"%s\" is not a list of numbers in 0..%lld", forget->classes,
+                     (long long)data->classes - 1);
+        }
+        chosen[number] = 1;
+        if (*end == '\0') {
+            return chosen;
+        }
+        at = end + 1;
+    }
+}
+
+/* All training samples of the chosen classes. */
+static int64_t *class_indices(size_t *count, const ex_data *data, const ex_forget *forget)
+{
+    size_t population = amun_dataset_count(data->train);
+    uint8_t *chosen = ex_forget_classes(data, forget);
+    int64_t *indices = ex_alloc(population, sizeof *indices);
+    int64_t *labels = ex_alloc(population, sizeof *labels);
+    if (forget->file != NULL || forget->count != 0) {
+        ex_usage("--class and --%s at once", forget->file != NULL ? "forget" : "forget-count");
+    }
+    ex_check(amun_dataset_labels(data->train, 0, population, labels));
+    *count = 0;
+    for (size_t i = 0; i < population; i++) {
+        if (chosen[labels[i]] != 0) {
+            indices[(*count)++] = (int64_t)i;
+        }
+    }
+    free(chosen);
+    free(labels);
+    if (*count == 0) {
+        ex_usage("--class: no training sample is of class %s", forget->classes);
+    }
+    return indices;
+}
+
 int64_t *ex_forget_indices(size_t *count, const ex_data *data, const ex_forget *forget)
 {
     size_t population = amun_dataset_count(data->train);
+    if (forget->classes != NULL) {
+        return class_indices(count, data, forget);
+    }
     if (forget->file != NULL) {
         return read_indices(count, forget->file);
     }

@@ -3,6 +3,7 @@
 #define AMUN_TRW_H
 
 #include "base.h"
+#include "tensor.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,6 +57,81 @@ typedef struct amun_trw_options {
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts.
  *  Statuses: INVALID_ARGUMENT. @since 0.1 */
 AMUN_API amun_status amun_trw_options_init(amun_trw_options *opts, size_t size);
+
+/* ---- the method's arithmetic: bring any model ------------------------------------------------------ */
+
+/* The calls below need no context and no handle; any number of threads at once. They allocate and
+ * free scratch with the C library. All compute in double. Common arguments: [in] forget: `count`
+ * different forget classes, each in 0..classes-1, at least one class retained; [in] logits
+ * [n, classes], F32 or F64, n >= 1, finite; [in] labels [n], I64, I32 or U8, each a forget class;
+ * [in] scores: row i is that of forget[i], and that of sample k is the row of its label; labels NULL:
+ * there are n rows, one per sample. Scores of forget classes count for nothing. Common statuses:
+ * INVALID_ARGUMENT (also what an option or list has out of range, naming the value), SHAPE, NUMERIC
+ * (a value is not finite, naming its place), OUT_OF_MEMORY. */
+
+/** Similarity of each retained class to each forget class, from the rows of the last layer: centred
+ *  by their mean, projected on their first principal components (options `energy`, `components`),
+ *  cosine, then `score`, `control` and `noise`. (PCA and softmax: arXiv 2512.06993, chapter 5. The
+ *  constants are this library's.)
+ *  [out] scores: [count][classes], 0 at forget classes. [in] rows [classes, d], F32 or F64,
+ *  classes >= 2, d >= 1. [in] bias [classes], F32 or F64: read if opts->bias is 1, else nullable.
+ *  [in] opts nullable. Statuses: common; NUMERIC also for a class whose projected row is zero, so that
+ *  it has no direction. @since 0.1 */
+AMUN_API amun_status amun_trw_scores(double *scores, const amun_tensor_view *rows,
+                                     const amun_tensor_view *bias, const int64_t *forget,
+                                     size_t count, const amun_trw_options *opts);
+/** Similarity of each retained class to each forget sample, from features (inputs of the last
+ *  layer). opts->neighbours 0: cosine between the sample and the class mean, both less the mean of
+ *  all retained samples, then `score`; k > 0: (n_j + 1) / (k + retained classes), where n_j of the k
+ *  retained samples with the largest cosine to the sample are of class j. Computed in float blocks;
+ *  scratch is about 4 n (256 + d + 3k) bytes beside a float copy of 256 retained samples.
+ *  [out] scores: [n][classes], 0 at forget classes. [in] features [n, d]; [in] remain [m, d], both F32
+ *  or F64; [in] remain_labels [m], each a retained class; every retained class has a sample unless
+ *  opts->neighbours is above 0, and then m >= neighbours. [in] opts nullable; kappa, control and
+ *  noise are left to amun_trw_mix(). Statuses: common; NUMERIC also where a cosine has no direction.
+ *  @since 0.1 */
+AMUN_API amun_status amun_trw_sample_scores(double *scores, const amun_tensor_view *features,
+                                            const amun_tensor_view *remain,
+                                            const amun_tensor_view *remain_labels,
+                                            const int64_t *forget, size_t count, int64_t classes,
+                                            const amun_trw_options *opts);
+/** scores = kappa scores + (1 - kappa) class_scores, then `control` and `noise`. Noise and permutation
+ *  are the same for all samples of a class.
+ *  [in,out] scores: [n][classes] of amun_trw_sample_scores(). [in] class_scores: [count][classes] of
+ *  amun_trw_scores() with neither control nor noise. [in] labels [n]. [in] opts nullable.
+ *  Statuses: common. @since 0.1 */
+AMUN_API amun_status amun_trw_mix(double *scores, const double *class_scores,
+                                  const amun_tensor_view *labels, const int64_t *forget,
+                                  size_t count, int64_t classes, const amun_trw_options *opts);
+/** Targets q of forget samples (see amun_trw_options) with opts->beta; opts->forget_floor is shared
+ *  evenly by the forget classes. Never divides by 1 - p_f: exact where the model is certain.
+ *  [out] targets: [n][classes], each row of sum 1. [in] opts nullable. Statuses: common. @since 0.1 */
+AMUN_API amun_status amun_trw_targets(double *targets, const amun_tensor_view *logits,
+                                      const amun_tensor_view *labels, const int64_t *forget,
+                                      size_t count, const double *scores,
+                                      const amun_trw_options *opts);
+/** The moment that a tilt fixes, sum over j of q_j s_j, as the mean over the samples; forget_floor 0.
+ *  It grows with beta. [out] moment; [out] slope, nullable: its derivative by beta, the mean
+ *  variance of s under q; both NaN on failure. [in] beta in [-1000, 1000]. Statuses: common. @since 0.1 */
+AMUN_API amun_status amun_trw_moment(double *moment, double *slope, const amun_tensor_view *logits,
+                                     const amun_tensor_view *labels, const int64_t *forget,
+                                     size_t count, const double *scores, double beta);
+/** The beta in [0, 1000] at which amun_trw_moment() is `moment`, by Newton steps inside a bisection.
+ *  [out] beta, NaN on failure. Statuses: common; NUMERIC also if no such beta exists, naming the
+ *  moments at both ends. @since 0.1 */
+AMUN_API amun_status amun_trw_solve_beta(double *beta, const amun_tensor_view *logits,
+                                         const amun_tensor_view *labels, const int64_t *forget,
+                                         size_t count, const double *scores, double moment);
+/** The beta that gives the moment of a retrained model on the same samples: amun_trw_solve_beta() for
+ *  the moment of `reference` at beta 0. For studies: who can retrain need not unlearn.
+ *  [out] beta, [out] moment (nullable): NaN on failure. [in] reference: logits of the retrained
+ *  model, [n, classes]. Statuses: as amun_trw_solve_beta(). @since 0.1 */
+AMUN_API amun_status amun_trw_beta_from_reference(double *beta, double *moment,
+                                                  const amun_tensor_view *logits,
+                                                  const amun_tensor_view *reference,
+                                                  const amun_tensor_view *labels,
+                                                  const int64_t *forget, size_t count,
+                                                  const double *scores);
 
 #ifdef __cplusplus
 }

@@ -91,6 +91,37 @@ AMUN_API amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *m
                                       const amun_unlearn_options *opts,
                                       const amun_call_options *call);
 
+/* ---- choosing a tilt ------------------------------------------------------------------------- */
+
+/** NULL options mean the defaults. @since 0.1 */
+typedef struct amun_trw_select_options {
+    size_t struct_size;
+    double share;     /**< of D_R that is held out, default 0.1, range (0, 0.9] */
+    double tolerance; /**< percentage points that may be lost on it, default 0.5, range [0, 100] */
+    uint64_t seed;    /**< of the held-out part, default 0 */
+} amun_trw_select_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts.
+ *  Statuses: INVALID_ARGUMENT. @since 0.1 */
+AMUN_API amun_status amun_trw_select_options_init(amun_trw_select_options *opts, size_t size);
+/** The largest beta for TRW that costs the retained classes no more than opts->tolerance, without a
+ *  retrained model: each candidate is run on a clone, on `train` less a held-out part of D_R, and
+ *  evaluated on that part. The original model has seen that part, which makes the choice a careful one.
+ *  [out] beta: NaN on failure. [out] heldout, nullable: percent right for each candidate, NaN where
+ *  none was run. [out] original, nullable: percent right of `model`. [in] model: not changed, free of
+ *  writers. [in] train, forget, count: as amun_unlearn_run(). [in] betas: `beta_count` values in
+ *  [0, 1000]; NULL (and beta_count 0): the six 0, 1, 2, 5, 10, 20. [in] opts nullable. [in] unlearn,
+ *  nullable: how TRW is run; its method must be TRW, its beta counts for nothing, its training must
+ *  have no checkpoint. [in] call nullable; phase "candidates", one unit per candidate, metric: its
+ *  percentage; between them the phases of amun_unlearn_run().
+ *  Statuses: as amun_unlearn_run(); NUMERIC also if no candidate is good enough, with `heldout` and
+ *  `original` filled. @since 0.1 */
+AMUN_API amun_status amun_trw_select_beta(double *beta, double *heldout, double *original,
+                                          const amun_model *model, amun_dataset *train,
+                                          const int64_t *forget, size_t count, const double *betas,
+                                          size_t beta_count, const amun_trw_select_options *opts,
+                                          const amun_unlearn_options *unlearn,
+                                          const amun_call_options *call);
+
 /* ---- diagnosis ------------------------------------------------------------------------------- */
 
 /** The terms of Theorem 4.1 of arXiv 2503.00917: after one gradient step of size 1 / beta from

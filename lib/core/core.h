@@ -157,7 +157,8 @@ typedef enum amun__purpose {
     AMUN__RNG_TEST,
     AMUN__RNG_SPECTRAL, /* starting blocks of power iterations */
     AMUN__RNG_DISTIL,   /* layers and pairs of distilled images */
-    AMUN__RNG_UNLEARN   /* samples, patches and noise of unlearning methods */
+    AMUN__RNG_UNLEARN,  /* samples, patches and noise of unlearning methods */
+    AMUN__RNG_TILT      /* noise on similarity scores, and their permutation */
 } amun__purpose;
 
 typedef struct amun__rng {
@@ -241,6 +242,8 @@ bool amun__view_is_dense(const amun_tensor_view *view); /* row-major without gap
 amun_status amun__view_read_f32(const amun_tensor_view *view, size_t first, size_t n, double u8_scale,
                                 float *dst);
 amun_status amun__view_read_i64(const amun_tensor_view *view, size_t first, size_t n, int64_t *dst);
+/* The same as double, which keeps F64 exactly (F32 or F64). */
+amun_status amun__view_read_f64(const amun_tensor_view *view, size_t first, size_t n, double *dst);
 /* Writes n rows along axis 0 from a dense float array into a writable F32 or F64 view. */
 amun_status amun__view_write_f32(const amun_tensor_view *view, size_t first, size_t n,
                                  const float *src);

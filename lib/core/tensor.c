@@ -293,6 +293,25 @@ amun_status amun__view_read_f32(const amun_tensor_view *view, size_t first, size
     return AMUN_OK;
 }
 
+amun_status amun__view_read_f64(const amun_tensor_view *view, size_t first, size_t n, double *dst)
+{
+    if (view->dtype != AMUN_DTYPE_F32 && view->dtype != AMUN_DTYPE_F64) {
+        return amun__fail(AMUN_ERROR_UNSUPPORTED, "dtype %s where f32 or f64 is needed",
+                          dtype_name(view->dtype));
+    }
+    walk w;
+    AMUN__CHECK(walk_begin(&w, view, first, n));
+    for (size_t run = 0; run < w.runs; run++, dst += w.count) {
+        if (view->dtype == AMUN_DTYPE_F32) {
+            CONVERT_RUN(float, (double)value);
+        } else {
+            CONVERT_RUN(double, value);
+        }
+        walk_next(&w);
+    }
+    return AMUN_OK;
+}
+
 amun_status amun__view_read_i64(const amun_tensor_view *view, size_t first, size_t n, int64_t *dst)
 {
     if (view->dtype != AMUN_DTYPE_I32 && view->dtype != AMUN_DTYPE_I64 &&

@@ -22,8 +22,8 @@ static const amun__unlearn_method *const methods[] = {
     &amun__method_unsir,
     &amun__method_euk,
     &amun__method_cfk,
-    NULL, /* delete */
-    NULL, /* trw */
+    &amun__method_delete,
+    &amun__method_trw,
 };
 
 const amun__unlearn_method *amun__unlearn_method_find(amun_unlearn_method method)

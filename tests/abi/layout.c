@@ -467,6 +467,12 @@ FIELD(amun_trw_options, control, 88, 4);
 FIELD(amun_trw_options, reserved, 92, 4);
 FIELD(amun_trw_options, noise_seed, 96, 8);
 
+SIZE(amun_trw_select_options, 32);
+FIELD(amun_trw_select_options, struct_size, 0, 8);
+FIELD(amun_trw_select_options, share, 8, 8);
+FIELD(amun_trw_select_options, tolerance, 16, 8);
+FIELD(amun_trw_select_options, seed, 24, 8);
+
 SIZE(amun_unlearn_result, 64);
 FIELD(amun_unlearn_result, struct_size, 0, 8);
 FIELD(amun_unlearn_result, remain, 8, 8);

@@ -281,6 +281,16 @@ def test_unlearn():
               == (897, forget, adversarial, 0), "what takes part in " + method, told)
     check(len({content(m + ".safetensors") for m in ("model", "retrain", "amun", "amun-advonly")})
           == 4, "four models")
+    for method, remain in (("trw", True), ("delete", False)):
+        works("unlearn --class " + method, *common, "--method", method, "--class", "3,5",
+              "--trw-control", "ranks", "--trw-beta", 2, "--json", "unlearn.json", "--out",
+              method + ".safetensors")
+        told = load("unlearn.json")
+        check(told["class"] == "3,5" and 0 <= told["test_remain_accuracy"] <= 100
+              and told["remain"] == (900 - told["forget"] if remain else 0), "whole classes", told)
+    refused("unlearn part of a class", 1, "whole classes", *common, "--method", "trw", "--forget",
+            "forget.txt")
+    refused("unlearn class 12", 2, "12", *common, "--method", "trw", "--class", "12")
     for out in ("kept.safetensors", "loaded.safetensors"):
         works("unlearn into " + out, *common, "--forget-count", 5, "--forget-seed", 10, "--advset",
               "advset.safetensors", "--no-remain", "--out", out, "--json", "unlearn.json")

@@ -9,7 +9,7 @@ Option structs of the library are classes (TrainOptions, ...), and functions tak
 keyword arguments. What is not passed keeps the library's default.
 """
 from . import (_attack, _audit, _audit_class, _base, _certify, _clip, _data, _ensemble, _nets,
-               _select, _spectral)
+               _select, _spectral, _trw)
 from ._attack import (ApgdOptions, Attack, AdvSet, FfgsmOptions, FgsmOptions, MimOptions,
                       PgdL2Options, PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)
 from ._audit import (Mia, MiaOptions, Report, RivalOptions, RmiaOptions, TrwOptions,
@@ -39,6 +39,9 @@ from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolO
 from ._select import (RelearnOptions, Selected, SelectOptions, forget_check, forget_check_model,
                       relearn_time, select_rate)
 from ._spectral import Local, Spectrum, SpectrumOptions, lipschitz_local
+from ._trw import (TrwMoment, TrwReference, TrwSelection, TrwSelectOptions, trw_beta_from_reference,
+                   trw_mix, trw_moment, trw_sample_scores, trw_scores, trw_select_beta,
+                   trw_solve_beta, trw_targets)
 
 MemoryStats = _base.MemoryStats.type
 ClipResult = _clip.ClipResult.type

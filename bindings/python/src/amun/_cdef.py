@@ -886,6 +886,13 @@ typedef struct amun_trw_options {
     uint64_t noise_seed;
 } amun_trw_options;
 amun_status amun_trw_options_init(amun_trw_options *opts, size_t size);
+amun_status amun_trw_scores(double *scores, const amun_tensor_view *rows, const amun_tensor_view *bias, const int64_t *forget, size_t count, const amun_trw_options *opts);
+amun_status amun_trw_sample_scores(double *scores, const amun_tensor_view *features, const amun_tensor_view *remain, const amun_tensor_view *remain_labels, const int64_t *forget, size_t count, int64_t classes, const amun_trw_options *opts);
+amun_status amun_trw_mix(double *scores, const double *class_scores, const amun_tensor_view *labels, const int64_t *forget, size_t count, int64_t classes, const amun_trw_options *opts);
+amun_status amun_trw_targets(double *targets, const amun_tensor_view *logits, const amun_tensor_view *labels, const int64_t *forget, size_t count, const double *scores, const amun_trw_options *opts);
+amun_status amun_trw_moment(double *moment, double *slope, const amun_tensor_view *logits, const amun_tensor_view *labels, const int64_t *forget, size_t count, const double *scores, double beta);
+amun_status amun_trw_solve_beta(double *beta, const amun_tensor_view *logits, const amun_tensor_view *labels, const int64_t *forget, size_t count, const double *scores, double moment);
+amun_status amun_trw_beta_from_reference(double *beta, double *moment, const amun_tensor_view *logits, const amun_tensor_view *reference, const amun_tensor_view *labels, const int64_t *forget, size_t count, const double *scores);
 
 /* unlearn.h */
 typedef int32_t amun_unlearn_method;
@@ -931,6 +938,14 @@ typedef struct amun_unlearn_result {
     double seconds;
 } amun_unlearn_result;
 amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *model, const amun_dataset *train, const int64_t *forget, size_t count, const amun_advset *set, const amun_unlearn_options *opts, const amun_call_options *call);
+typedef struct amun_trw_select_options {
+    size_t struct_size;
+    double share;
+    double tolerance;
+    uint64_t seed;
+} amun_trw_select_options;
+amun_status amun_trw_select_options_init(amun_trw_select_options *opts, size_t size);
+amun_status amun_trw_select_beta(double *beta, double *heldout, double *original, const amun_model *model, amun_dataset *train, const int64_t *forget, size_t count, const double *betas, size_t beta_count, const amun_trw_select_options *opts, const amun_unlearn_options *unlearn, const amun_call_options *call);
 typedef struct amun_unlearn_bound {
     size_t struct_size;
     int64_t samples;
