@@ -43,6 +43,10 @@ typedef struct amun_spectrum_options {
                                  one layer with it (running statistics); default 0: two layers */
     int32_t certify;        /**< default 1; 0: no sigma_upper (infinity), and no time for it */
     uint64_t seed;          /**< of the starting vectors, default 0 */
+    double certify_cost;    /**< 1e9 floating-point operations that a closer certificate of a
+                                 layer may take where the others are more than 1 % above
+                                 sigma_lower (AMUN_BOUND_SECTION); default 400, range [0, 1e9]; 0:
+                                 none. It never takes more than 1 GB of memory */
 } amun_spectrum_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size);
@@ -70,7 +74,9 @@ enum {
     AMUN_BOUND_GRID = 4,        /**< fewer frequencies, and what may lie between them */
     AMUN_BOUND_GRAM_KERNEL = 5, /**< Gram iteration on the kernel (arXiv 2402.00240) */
     AMUN_BOUND_RESHAPED = 6,    /**< flattened kernel times the root of the overlap */
-    AMUN_BOUND_PRODUCT = 7
+    AMUN_BOUND_PRODUCT = 7,
+    AMUN_BOUND_SECTION = 8 /**< Cholesky factorisation of the map with the image's edges as they
+                                are: for small images */
 };
 
 /** A layer as a linear map, and what is known of its norm. @since 0.1 */

@@ -13,6 +13,8 @@ enum { EXTRACT_ITERATIONS = 10, MEASURE_ITERATIONS = 1000 };
 enum { EAGER_ITERATIONS = 4 };
 /* A norm within this much below the target is near enough for `exact` (the authors' constant). */
 static const double dead_band = 0.05;
+/* Floating-point operations for the certificate of a layer. */
+static const double certify_cost = 4e11;
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -232,6 +234,7 @@ amun_status amun__clip_measure(amun__clip_layer *layer, amun__clip_run *run)
 static amun_status bound_of(amun__clip_layer *layer, double *upper)
 {
     amun__bound bound = {0};
+    const amun__bound_hint hint = {layer->sigma, certify_cost};
     if (layer->kind == AMUN__CLIP_NORM) {
         double sigma = 0.0;
         AMUN__CHECK(amun__clip_norm(layer->channels, layer->gamma, layer->variance, layer->eps,
@@ -244,8 +247,8 @@ static amun_status bound_of(amun__clip_layer *layer, double *upper)
         AMUN__CHECK(amun__bound_linear(&bound, layer->ctx, layer->shape.in_channels,
                                        layer->shape.out_channels, layer->weights, layer->wide));
     } else {
-        AMUN__CHECK(
-            amun__bound_conv2d(&bound, layer->ctx, &layer->shape, layer->weights, layer->wide));
+        AMUN__CHECK(amun__bound_conv2d(&bound, layer->ctx, &layer->shape, layer->weights,
+                                       layer->wide, &hint));
     }
     *upper = bound.value;
     return AMUN_OK;
