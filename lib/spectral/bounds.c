@@ -475,8 +475,11 @@ static amun_status bring_closer(subject *s, const amun__bound_hint *hint, amun__
                                .guess = hint->lower,
                                .most = out->value,
                                .budget = hint->budget};
-    double value;
-    AMUN__CHECK(amun__section_strips(&task, &strip, &value));
+    double value = (double)INFINITY;
+    /* what the edges of two axes cost is about twice what those of one do */
+    if (out->value <= hint->lower * (1 + 3 * close_enough)) {
+        AMUN__CHECK(amun__section_strips(&task, &strip, &value));
+    }
     if (!isfinite(value)) {
         AMUN__CHECK(amun__section_whole(&task, &value));
     }
