@@ -84,15 +84,21 @@ static bool largest_stands(const amun__clip_layer *layer, double tol)
     return top->residual <= fmax(tol, least) * top->sigma * top->sigma;
 }
 
-/* Also ends after EAGER_ITERATIONS if the value is above `enough`. */
+/* Up to EAGER_ITERATIONS of power iteration; if the value is above `enough` then, that will do.
+ * Otherwise the rest of `iterations` in one run, which has a Krylov space: a clip leaves many
+ * values at the target, between which power iteration alone hardly ever comes to an end. */
 static amun_status extract(amun__clip_layer *layer, amun__clip_run *run, int32_t iterations,
                            double enough, bool *converged)
 {
+    const double tol = run->options->tol;
     *converged = false;
-    for (int32_t i = 0; i < iterations && !*converged; i++) {
-        AMUN__CHECK(amun__powerqr_run(layer->power, 1, NULL, NULL));
-        *converged = largest_stands(layer, run->options->tol);
-        if (i + 1 >= EAGER_ITERATIONS && amun__powerqr_values(layer->power)->sigma > enough) {
+    int32_t done = 0;
+    while (done < iterations && !*converged) {
+        const int32_t now = done < EAGER_ITERATIONS ? 1 : iterations - done;
+        AMUN__CHECK(amun__powerqr_run(layer->power, now, NULL, NULL));
+        *converged = largest_stands(layer, tol);
+        done += now;
+        if (done >= EAGER_ITERATIONS && amun__powerqr_values(layer->power)->sigma > enough) {
             break;
         }
     }
