@@ -18,6 +18,8 @@ static const double unit_roundoff = 0x1p-53;
 static const double default_budget = 1e11, kernel_budget = 1e10;
 /* A bound this close to the norm is not improved on. */
 static const double close_enough = 0.01;
+/* Operations that need no second thought. */
+static const double little = 1e10;
 
 /* ---- who reads what ---- */
 
@@ -475,9 +477,12 @@ static amun_status bring_closer(subject *s, const amun__bound_hint *hint, amun__
                                .guess = hint->lower,
                                .most = out->value,
                                .budget = hint->budget};
-    double value = (double)INFINITY;
+    double value;
+    task.budget = fmin(hint->budget, little);
+    AMUN__CHECK(amun__section_whole(&task, &value));
+    task.budget = hint->budget;
     /* what the edges of two axes cost is about twice what those of one do */
-    if (out->value <= hint->lower * (1 + 3 * close_enough)) {
+    if (!isfinite(value) && out->value <= hint->lower * (1 + 3 * close_enough)) {
         AMUN__CHECK(amun__section_strips(&task, &strip, &value));
     }
     if (!isfinite(value)) {

@@ -680,6 +680,7 @@ typedef struct amun_spectrum_options {
     int32_t fold_batchnorm;
     int32_t certify;
     uint64_t seed;
+    double certify_cost;
 } amun_spectrum_options;
 amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size);
 typedef int32_t amun_layer_kind;
@@ -701,6 +702,7 @@ enum {
     AMUN_BOUND_GRAM_KERNEL = 5,
     AMUN_BOUND_RESHAPED = 6,
     AMUN_BOUND_PRODUCT = 7,
+    AMUN_BOUND_SECTION = 8,
 };
 typedef struct amun_layer_spectrum {
     size_t struct_size;
@@ -854,7 +856,8 @@ ENUMS = {'amun_status': {'OK': 0,
                      'GRID': 4,
                      'GRAM_KERNEL': 5,
                      'RESHAPED': 6,
-                     'PRODUCT': 7},
+                     'PRODUCT': 7,
+                     'SECTION': 8},
  'amun_unlearn_method': {'RETRAIN': 1, 'AMUN': 2, 'AMUN_ADVONLY': 3}}
 
 # struct: its fields that hold a value of an enumeration
