@@ -71,10 +71,15 @@ static amun_layer_spectrum layer_at(const amun_spectrum *spectrum, size_t i)
     return layer;
 }
 
-/* The norm that each of the methods leaves, [METHODS][layers]; NaN where one does not apply. */
-static double *compare(amun_model *model, const settings *s, size_t layers)
+/* What a method left of a layer: the norm is certainly between the two. NaN: not applicable. */
+typedef struct left {
+    double lower, upper;
+} left;
+
+/* Of each of the methods by itself, [METHODS][layers]. */
+static left *compare(amun_model *model, const settings *s, size_t layers)
 {
-    double *norms = ex_alloc(METHODS * layers, sizeof *norms);
+    left *norms = ex_alloc(METHODS * layers, sizeof *norms);
     for (size_t m = 0; m < METHODS; m++) {
         amun_clipper *clipper = NULL;
         amun_model *copy = NULL;
@@ -88,15 +93,46 @@ static double *compare(amun_model *model, const settings *s, size_t layers)
             ex_check(status);
             ex_check(amun_clipper_run(NULL, clipper, NULL));
         }
-        amun_spectrum *after = status == AMUN_OK ? measure(copy, false, false) : NULL;
+        amun_spectrum *after = status == AMUN_OK ? measure(copy, false, true) : NULL;
         for (size_t i = 0; i < layers; i++) {
-            norms[m * layers + i] = after != NULL ? layer_at(after, i).sigma_lower : (double)NAN;
+            left *one = &norms[m * layers + i];
+            *one = (left){(double)NAN, (double)NAN};
+            if (after != NULL) {
+                const amun_layer_spectrum layer = layer_at(after, i);
+                *one = (left){layer.sigma_lower, layer.sigma_upper};
+            }
         }
         amun_spectrum_unref(after);
         amun_clipper_unref(clipper);
         amun_model_unref(copy);
     }
     return norms;
+}
+
+/* Over the layers that are clipped: the largest norms, and how far apart the two of a layer are at
+ * most. */
+typedef struct summary {
+    left largest;
+    double gap;
+} summary;
+
+static bool is_clipped(const amun_layer_spectrum *layer)
+{
+    return layer->kind == AMUN_LAYER_CONV2D || layer->kind == AMUN_LAYER_LINEAR;
+}
+
+static summary summarise(const amun_spectrum *before, const left *norms)
+{
+    summary sum = {{(double)NAN, (double)NAN}, (double)NAN};
+    for (size_t i = 0; i < amun_spectrum_count(before); i++) {
+        const amun_layer_spectrum layer = layer_at(before, i);
+        if (is_clipped(&layer)) { /* fmax() passes over NaN */
+            sum.largest.lower = fmax(sum.largest.lower, norms[i].lower);
+            sum.largest.upper = fmax(sum.largest.upper, norms[i].upper);
+            sum.gap = fmax(sum.gap, norms[i].upper / norms[i].lower - 1.0);
+        }
+    }
+    return sum;
 }
 
 /* ---- output ---------------------------------------------------------------------------------- */
@@ -110,36 +146,110 @@ static void print_number(double value)
     }
 }
 
-static void print_table(const amun_spectrum *before, const amun_spectrum *after,
-                        const double *rivals)
+static int name_width(const amun_spectrum *spectrum)
 {
-    const size_t layers = amun_spectrum_count(before);
-    int width = 5;
-    for (size_t i = 0; i < layers; i++) {
-        const int own = (int)strlen(layer_at(before, i).name);
+    int width = 7;
+    for (size_t i = 0; i < amun_spectrum_count(spectrum); i++) {
+        const int own = (int)strlen(layer_at(spectrum, i).name);
         width = own > width ? own : width;
     }
-    printf("%-*s %13s %13s %13s", width, "layer", "before", "after", "at most");
-    for (size_t m = 0; m < METHODS && rivals != NULL; m++) {
-        printf(" %13s", methods[m].name);
-    }
-    putchar('\n');
-    for (size_t i = 0; i < layers; i++) {
+    return width;
+}
+
+static void print_table(const amun_spectrum *before, const amun_spectrum *after)
+{
+    const int width = name_width(before);
+    printf("%-*s %13s %13s %13s\n", width, "layer", "before", "after", "at most");
+    for (size_t i = 0; i < amun_spectrum_count(before); i++) {
         printf("%-*s", width, layer_at(before, i).name);
         print_number(layer_at(before, i).sigma_lower);
         print_number(layer_at(after, i).sigma_lower);
         print_number(layer_at(after, i).sigma_upper);
-        for (size_t m = 0; m < METHODS && rivals != NULL; m++) {
-            print_number(rivals[m * layers + i]);
-        }
         putchar('\n');
     }
 }
 
-static void write_json(const settings *s, const amun_spectrum *before, const amun_spectrum *after,
-                       const amun_clip_result *result, const double *rivals)
+static void print_pair(left one)
+{
+    if (isnan(one.lower)) {
+        printf(" %19s", "-");
+    } else {
+        printf(" %9.6f %9.6f", one.lower, one.upper);
+    }
+}
+
+static void print_rivals(const amun_spectrum *before, const left *rivals)
 {
     const size_t layers = amun_spectrum_count(before);
+    const int width = name_width(before);
+    printf("\nwhat each method leaves by itself, at least and at most:\n%-*s", width, "layer");
+    for (size_t m = 0; m < METHODS; m++) {
+        printf(" %19s", methods[m].name);
+    }
+    putchar('\n');
+    for (size_t i = 0; i < layers; i++) {
+        const amun_layer_spectrum layer = layer_at(before, i);
+        if (!is_clipped(&layer)) {
+            continue;
+        }
+        printf("%-*s", width, layer.name);
+        for (size_t m = 0; m < METHODS; m++) {
+            print_pair(rivals[m * layers + i]);
+        }
+        putchar('\n');
+    }
+    printf("%-*s", width, "largest");
+    for (size_t m = 0; m < METHODS; m++) {
+        print_pair(summarise(before, rivals + m * layers).largest);
+    }
+    printf("\n%-*s", width, "gap");
+    for (size_t m = 0; m < METHODS; m++) {
+        const double gap = summarise(before, rivals + m * layers).gap;
+        if (isnan(gap)) {
+            printf(" %19s", "-");
+        } else {
+            printf(" %17.3f %%", 100.0 * gap);
+        }
+    }
+    printf("\n(gap: the largest of at most / at least - 1 over the layers)\n\n");
+}
+
+static void write_left(ex_json *json, const char *prefix, left one, double gap)
+{
+    char *lower = ex_format("%s", prefix), *upper = ex_format("%s_at_most", prefix);
+    ex_json_real(json, lower, one.lower);
+    ex_json_real(json, upper, one.upper);
+    if (gap >= 0.0) {
+        char *name = ex_format("%s_gap", prefix);
+        ex_json_real(json, name, gap);
+        free(name);
+    }
+    free(lower);
+    free(upper);
+}
+
+static void write_layers(ex_json *json, const amun_spectrum *before, const amun_spectrum *after,
+                         const left *rivals)
+{
+    const size_t layers = amun_spectrum_count(before);
+    ex_json_array_begin(json, "layers");
+    for (size_t i = 0; i < layers; i++) {
+        ex_json_object_begin(json);
+        ex_json_text(json, "name", layer_at(before, i).name);
+        ex_json_real(json, "before", layer_at(before, i).sigma_lower);
+        ex_json_real(json, "after", layer_at(after, i).sigma_lower);
+        ex_json_real(json, "at_most", layer_at(after, i).sigma_upper);
+        for (size_t m = 0; m < METHODS && rivals != NULL; m++) {
+            write_left(json, methods[m].name, rivals[m * layers + i], -1.0);
+        }
+        ex_json_object_end(json);
+    }
+    ex_json_array_end(json);
+}
+
+static void write_json(const settings *s, const amun_spectrum *before, const amun_spectrum *after,
+                       const amun_clip_result *result, const left *rivals)
+{
     ex_json json;
     ex_json_open(&json, ex_args.json);
     ex_json_text(&json, "program", "clip");
@@ -153,19 +263,11 @@ static void write_json(const settings *s, const amun_spectrum *before, const amu
     ex_json_real(&json, "largest", result->largest);
     ex_json_real(&json, "upper", result->upper);
     ex_json_real(&json, "moved", result->moved);
-    ex_json_array_begin(&json, "layers");
-    for (size_t i = 0; i < layers; i++) {
-        ex_json_object_begin(&json);
-        ex_json_text(&json, "name", layer_at(before, i).name);
-        ex_json_real(&json, "before", layer_at(before, i).sigma_lower);
-        ex_json_real(&json, "after", layer_at(after, i).sigma_lower);
-        ex_json_real(&json, "at_most", layer_at(after, i).sigma_upper);
-        for (size_t m = 0; m < METHODS && rivals != NULL; m++) {
-            ex_json_real(&json, methods[m].name, rivals[m * layers + i]);
-        }
-        ex_json_object_end(&json);
+    for (size_t m = 0; m < METHODS && rivals != NULL; m++) {
+        const summary sum = summarise(before, rivals + m * amun_spectrum_count(before));
+        write_left(&json, methods[m].name, sum.largest, isnan(sum.gap) ? -1.0 : sum.gap);
     }
-    ex_json_array_end(&json);
+    write_layers(&json, before, after, rivals);
     ex_json_real(&json, "seconds", result->seconds);
     ex_json_close(&json);
 }
@@ -184,13 +286,16 @@ static void run(const settings *s)
     ex_check(amun_model_load(&model, ctx, s->weights));
     ex_check(amun_clipper_create(&clipper, model, &opts));
     amun_spectrum *before = measure(model, fold, false);
-    double *rivals = s->compare ? compare(model, s, amun_spectrum_count(before)) : NULL;
+    left *rivals = s->compare ? compare(model, s, amun_spectrum_count(before)) : NULL;
     ex_progress_begin(&progress, "%s: layers to %g", s->method, s->target);
     ex_check(amun_clipper_run(&result, clipper, &progress.call));
     ex_progress_end(&progress, "%lld of %lld changed", (long long)result.changed,
                     (long long)result.layers);
     amun_spectrum *after = measure(model, fold, true);
-    print_table(before, after, rivals);
+    print_table(before, after);
+    if (rivals != NULL) {
+        print_rivals(before, rivals);
+    }
     ex_check(amun_model_save(model, s->out));
     printf("weights in %s\n", s->out);
     write_json(s, before, after, &result, rivals);
@@ -223,7 +328,7 @@ int main(int argc, char **argv)
         {"no-final", EX_FLAG, &s.no_final, 0, 0, NULL,
          "without the last scaling that makes the norms certain", false},
         {"compare", EX_FLAG, &s.compare, 0, 0, NULL,
-         "also show which norm each method leaves by itself", false},
+         "also show between which norms each method leaves the layers by itself", false},
         {"out", EX_OUT, &s.out, 0, 0, NULL, "weights (default clipped.safetensors)", false},
         {0},
     };

@@ -57,9 +57,9 @@ static const char *kind_name(amun_layer_kind kind)
 
 static const char *bound_name(amun_bound_kind kind)
 {
-    static const char *const names[] = {"none", "exact",       "diagonal", "fft",
-                                        "grid", "gram kernel", "reshaped", "product"};
-    return kind >= 0 && kind <= AMUN_BOUND_PRODUCT ? names[kind] : "?";
+    static const char *const names[] = {"none",        "exact",    "diagonal", "fft",    "grid",
+                                        "gram kernel", "reshaped", "product",  "section"};
+    return kind >= 0 && kind <= AMUN_BOUND_SECTION ? names[kind] : "?";
 }
 
 static char *shape_text(const int64_t shape[3])

@@ -1,5 +1,5 @@
-/* amun/clip.h - holding the spectral norms of a model's layers to a target: once, in a training loop
- * of your own, or in amun_train_run() (amun_train_options.clip). */
+/* amun/clip.h - holding the spectral norms of a model's layers to a target: once, in a training
+ * loop of your own, or in amun_train_run() (amun_train_options.clip). */
 #ifndef AMUN_CLIP_H
 #define AMUN_CLIP_H
 
@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-/** How a convolution that is too large is made smaller. c is the target, sigma the measured norm. */
+/** How a convolution that is too large is made smaller. c is the target, sigma the measured norm.
+ */
 typedef int32_t amun_clip_method;
 enum {
     AMUN_CLIP_BLOCK = 1,  /**< all singular directions above c at once, with exact line search, on
@@ -19,16 +20,18 @@ enum {
                                algorithm 2) */
     AMUN_CLIP_LEGACY = 2, /**< the authors' form: one vector, `inner_steps` of fixed size `eta` */
     AMUN_CLIP_SCALE = 3,  /**< W <- W * c / sigma: shrinks the whole spectrum */
-    AMUN_CLIP_MIYATO = 4, /**< spectral normalisation of the flattened kernel (arXiv 1802.05957): W *
-                               c / sigma, upwards too. In training the true reparametrisation: the
+    AMUN_CLIP_MIYATO = 4, /**< spectral normalisation of the flattened kernel (arXiv 1802.05957): W
+                             * c / sigma, upwards too. In training the true reparametrisation: the
                                optimiser works on the raw weights, and the normalised ones are what
                                the run leaves */
     AMUN_CLIP_GOUK = 5,   /**< W <- W / max(1, sigma / c), sigma by a few power iterations from a
                                fresh start (arXiv 1804.04368) */
-    AMUN_CLIP_SEDGHI = 6, /**< clamps the spectrum of the circular map (arXiv 1805.10408); stride 1 */
-    AMUN_CLIP_SENDEROVICH = 7,   /**< the same with strides (arXiv 2211.13771) */
-    AMUN_CLIP_DELATTRE_2023 = 8, /**< a penalty on the Gram norm; in training only (arXiv 2305.16173) */
-    AMUN_CLIP_DELATTRE_2024 = 9  /**< divides each output channel (arXiv 2402.00240) */
+    AMUN_CLIP_SEDGHI =
+        6, /**< clamps the spectrum of the circular map (arXiv 1805.10408); stride 1 */
+    AMUN_CLIP_SENDEROVICH = 7, /**< the same with strides (arXiv 2211.13771) */
+    AMUN_CLIP_DELATTRE_2023 =
+        8, /**< a penalty on the Gram norm; in training only (arXiv 2305.16173) */
+    AMUN_CLIP_DELATTRE_2024 = 9 /**< divides each output channel (arXiv 2402.00240) */
 };
 
 /** What happens to batch norms. All use the running statistics and never change them. */
@@ -56,7 +59,7 @@ typedef struct amun_clip_options {
     double tol;                    /**< of the singular values, default 1e-3, range (0, 1] */
     int32_t linear;      /**< 1 (default): dense layers too. SCALE, MIYATO and GOUK by their own
                               rule, all others exactly: U min(S, c) V'. BLOCK also treats 1x1
-                              convolutions and those with kernel = stride so, without padding */
+                              convolutions and those with kernel <= stride so, without padding */
     int32_t exact;       /**< BLOCK, LEGACY, SCALE. 1: a convolution's norm that is more than 0.05
                               below c is raised, too; default 0 */
     int32_t final_scale; /**< amun_clipper_run(): 1 (default): last, multiply by min(1, c /
@@ -100,8 +103,8 @@ typedef struct amun_clip_result {
  *  reference to the model. One thread at a time. */
 typedef struct amun_clipper amun_clipper;
 
-/** [out] clipper: one reference, NULL on failure. [in] model: its convolutions, dense layers and batch
- *  norms are listed now; weights are read at each call. [in] opts nullable. Statuses:
+/** [out] clipper: one reference, NULL on failure. [in] model: its convolutions, dense layers and
+ * batch norms are listed now; weights are read at each call. [in] opts nullable. Statuses:
  *  INVALID_ARGUMENT, UNSUPPORTED (a method that cannot take one of the layers, naming it; composite
  *  or exact with another method than BLOCK, LEGACY, SCALE), BUSY, OUT_OF_MEMORY, BACKEND.
  *  @since 0.1 */

@@ -43,6 +43,10 @@ typedef struct amun_spectrum_options {
                                  one layer with it (running statistics); default 0: two layers */
     int32_t certify;        /**< default 1; 0: no sigma_upper (infinity), and no time for it */
     uint64_t seed;          /**< of the starting vectors, default 0 */
+    double certify_cost;    /**< 1e9 floating-point operations that a closer certificate of a
+                                 layer may take where the others are more than 1 % above
+                                 sigma_lower (AMUN_BOUND_SECTION); default 400, range [0, 1e9]; 0:
+                                 none. It never takes more than 1 GB of memory */
 } amun_spectrum_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size);
@@ -64,37 +68,39 @@ enum {
 typedef int32_t amun_bound_kind;
 enum {
     AMUN_BOUND_NONE = 0,  /**< not asked for */
-    AMUN_BOUND_EXACT = 1, /**< singular value of a matrix (dense, 1x1, kernel = stride) */
+    AMUN_BOUND_EXACT = 1, /**< singular value of a matrix (dense, 1x1, kernel <= stride) */
     AMUN_BOUND_DIAGONAL = 2,
     AMUN_BOUND_FFT = 3,         /**< frequencies of a circular embedding */
     AMUN_BOUND_GRID = 4,        /**< fewer frequencies, and what may lie between them */
     AMUN_BOUND_GRAM_KERNEL = 5, /**< Gram iteration on the kernel (arXiv 2402.00240) */
     AMUN_BOUND_RESHAPED = 6,    /**< flattened kernel times the root of the overlap */
-    AMUN_BOUND_PRODUCT = 7
+    AMUN_BOUND_PRODUCT = 7,
+    AMUN_BOUND_SECTION = 8 /**< Cholesky factorisation of the map with the image's edges as they
+                                are: for small images */
 };
 
 /** A layer as a linear map, and what is known of its norm. @since 0.1 */
 typedef struct amun_layer_spectrum {
-    size_t struct_size;      /**< set by the caller */
-    const char *name;        /**< module path, "" for a pool; lives as long as the spectrum */
-    const char *batchnorm;   /**< module path of the batch norm in it, or NULL; the same */
+    size_t struct_size;    /**< set by the caller */
+    const char *name;      /**< module path, "" for a pool; lives as long as the spectrum */
+    const char *batchnorm; /**< module path of the batch norm in it, or NULL; the same */
     amun_layer_kind kind;
-    amun_node node;          /**< in the model's graph */
-    int64_t in_shape[3];     /**< channels, height, width */
+    amun_node node;      /**< in the model's graph */
+    int64_t in_shape[3]; /**< channels, height, width */
     int64_t out_shape[3];
-    double sigma_lower;      /**< the norm is at least this (Ritz value), but for rounding in single
-                                  precision; never above sigma_upper; NaN before a run */
-    double sigma_upper;      /**< the norm is at most this, rounding included; infinity without
-                                  certify; NaN before a run */
-    double sigma_flat;       /**< norm of the weights (times the batch norm's factors, if it is in
-                                  the layer) as a matrix [out][rest], which
-                                  torch.nn.utils.spectral_norm divides by; NaN without weights */
-    double residual;         /**< |M'M v - sigma^2 v| of the first value; NaN for LEGACY, EXACT */
-    amun_bound_kind bound;   /**< of sigma_upper */
-    int32_t values;          /**< how many singular values there are */
-    int32_t iterations;      /**< of the last run; 0: none were needed */
-    int32_t converged;       /**< 1: the stop test was met for all values, or nothing had to be
-                                  iterated; 0 after LEGACY's iterations, which have no test */
+    double sigma_lower;    /**< the norm is at least this (Ritz value), but for rounding in single
+                                precision; never above sigma_upper; NaN before a run */
+    double sigma_upper;    /**< the norm is at most this, rounding included; infinity without
+                                certify; NaN before a run */
+    double sigma_flat;     /**< norm of the weights (times the batch norm's factors, if it is in
+                                the layer) as a matrix [out][rest], which
+                                torch.nn.utils.spectral_norm divides by; NaN without weights */
+    double residual;       /**< |M'M v - sigma^2 v| of the first value; NaN for LEGACY, EXACT */
+    amun_bound_kind bound; /**< of sigma_upper */
+    int32_t values;        /**< how many singular values there are */
+    int32_t iterations;    /**< of the last run; 0: none were needed */
+    int32_t converged;     /**< 1: the stop test was met for all values, or nothing had to be
+                                iterated; 0 after LEGACY's iterations, which have no test */
 } amun_layer_spectrum;
 
 /** The layers of one model with their leading singular values and vectors. Keeps a reference to the
@@ -151,7 +157,8 @@ AMUN_API amun_status amun_lipschitz_bound(amun_lipschitz *result, double *per_no
  *  one backward pass per class. [out] largest: over all images; NaN on failure. [out] per_image
  *  [n], nullable. [in] indices: `n` positions in `data`; NULL (and n 0): all. [in] call nullable;
  *  phase "jacobian", one unit per image, metric: largest so far.
- *  Statuses: INVALID_ARGUMENT, SHAPE, BUSY, CANCELLED, NUMERIC, OUT_OF_MEMORY, BACKEND. @since 0.1 */
+ *  Statuses: INVALID_ARGUMENT, SHAPE, BUSY, CANCELLED, NUMERIC, OUT_OF_MEMORY, BACKEND. @since 0.1
+ */
 AMUN_API amun_status amun_lipschitz_local(double *largest, double *per_image,
                                           const amun_model *model, const amun_dataset *data,
                                           const int64_t *indices, size_t n,

@@ -278,6 +278,63 @@ amun_status amun__cholesky_c64(int64_t n, double *a, bool *positive)
         LAPACKE_zpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, z, (lapack_int)n), positive);
 }
 
+static amun_status check_part(int64_t n, int64_t first, int64_t ld)
+{
+    static const char what[] = "Cholesky factor";
+    AMUN__CHECK(check_extent(what, ld, 1));
+    if (first < 1 || first > n || n > ld) {
+        return amun__fail(AMUN_ERROR_SHAPE, "%s: %lld of %lld rows, leading dimension %lld", what,
+                          (long long)first, (long long)n, (long long)ld);
+    }
+    return AMUN_OK;
+}
+
+/* A factor that is not a number would be taken for one by what follows. */
+static void check_pivots(int64_t first, size_t stride, const double *a, bool *positive)
+{
+    for (int64_t i = 0; i < first && *positive; i++) {
+        const double pivot = a[(size_t)i * stride];
+        *positive = isfinite(pivot) && pivot > 0;
+    }
+}
+
+/* Column-major: the lower triangle of [L11; L21], then A22 - L21 L21'. */
+amun_status amun__cholesky_part_f64(int64_t n, int64_t first, int64_t ld, double *a, bool *positive)
+{
+    AMUN__CHECK(check_part(n, first, ld));
+    const blasint rest = (blasint)(n - first), head = (blasint)first, lead_of_a = (blasint)ld;
+    AMUN__CHECK(cholesky_answer(
+        LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)first, a, (lapack_int)ld),
+        positive));
+    check_pivots(first, (size_t)ld + 1, a, positive);
+    if (*positive && rest > 0) {
+        cblas_dtrsm(CblasColMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, rest, head, 1,
+                    a, lead_of_a, a + first, lead_of_a);
+        cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, rest, head, -1, a + first, lead_of_a,
+                    1, a + first * ld + first, lead_of_a);
+    }
+    return AMUN_OK;
+}
+
+amun_status amun__cholesky_part_c64(int64_t n, int64_t first, int64_t ld, double *a, bool *positive)
+{
+    static const double one[2] = {1, 0};
+    AMUN__CHECK(check_part(n, first, ld));
+    const blasint rest = (blasint)(n - first), head = (blasint)first, lead_of_a = (blasint)ld;
+    lapack_complex_double *z = (lapack_complex_double *)(void *)a;
+    AMUN__CHECK(cholesky_answer(
+        LAPACKE_zpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)first, z, (lapack_int)ld),
+        positive));
+    check_pivots(first, 2 * ((size_t)ld + 1), a, positive);
+    if (*positive && rest > 0) {
+        cblas_ztrsm(CblasColMajor, CblasRight, CblasLower, CblasConjTrans, CblasNonUnit, rest, head,
+                    one, a, lead_of_a, a + 2 * first, lead_of_a);
+        cblas_zherk(CblasColMajor, CblasLower, CblasNoTrans, rest, head, -1, a + 2 * first,
+                    lead_of_a, 1, a + 2 * (first * ld + first), lead_of_a);
+    }
+    return AMUN_OK;
+}
+
 /* ---- singular values ------------------------------------------------------------------------ */
 
 /* The extents of an SVD and what LAPACK is asked for. */

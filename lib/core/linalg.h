@@ -45,6 +45,14 @@ amun_status amun__cholesky_c64(int64_t n, double *a, bool *positive);
  * a[i][j], j >= i, counts); *positive false: b is not the solution. */
 amun_status amun__cholesky_solve_f64(int64_t n, double *a, double *b, bool *positive);
 
+/* The first `first` steps of that factorisation on the leading n rows and columns of a[n][ld],
+ * first in [1, n]: a[i][j], i, j >= first, becomes the Schur complement. Values are not looked at.
+ */
+amun_status amun__cholesky_part_f64(int64_t n, int64_t first, int64_t ld, double *a,
+                                    bool *positive);
+amun_status amun__cholesky_part_c64(int64_t n, int64_t first, int64_t ld, double *a,
+                                    bool *positive);
+
 /* a[m][n] = u[m][r] * diag(s[r]) * vt[r][n], r = min(m, n), s descending. `a` is destroyed; u and
  * vt both NULL: singular values only; only one of them: INVALID_ARGUMENT. */
 amun_status amun__svd_f64(amun_context *ctx, int64_t m, int64_t n, double *a, double *s, double *u,

@@ -6,6 +6,7 @@
 #include "spectral/freq.h"
 #include "spectral/gram.h"
 #include "spectral/hermitian.h"
+#include "spectral/section.h"
 
 enum {
     SVD_MOST = 512, /* smaller extent up to which LAPACK's SVD is used; above, Cholesky tests */
@@ -15,6 +16,10 @@ enum {
 static const double unit_roundoff = 0x1p-53;
 /* About a second on two cores that do 50 GF/s each. */
 static const double default_budget = 1e11, kernel_budget = 1e10;
+/* A bound this close to the norm is not improved on. */
+static const double close_enough = 0.01;
+/* Operations that need no second thought. */
+static const double little = 1e10;
 
 /* ---- who reads what ---- */
 
@@ -437,7 +442,8 @@ static void keep_smaller(amun__bound *best, const amun__bound *other)
     }
 }
 
-static amun_status choose(subject *s, amun__bound *out)
+/* Those that cost the same whatever the norm is. */
+static amun_status choose_general(subject *s, amun__bound *out)
 {
     amun__bound other;
     AMUN__CHECK(bound_reshaped(s, out));
@@ -454,8 +460,50 @@ static amun_status choose(subject *s, amun__bound *out)
     return AMUN_OK;
 }
 
+/* Closer than what there is, with the image's edges as they are: strips cost less, the whole map
+ * is closer. */
+static amun_status bring_closer(subject *s, const amun__bound_hint *hint, amun__bound *out)
+{
+    const torus across = torus_of(s, 1);
+    const amun__strip strip = {.stride = across.stride,
+                               .grid = across.grid,
+                               .copies = across.copies,
+                               .twist = s->shape->padding == AMUN__PADDING_ZERO};
+    amun__section_task task = {.ctx = s->ctx,
+                               .shape = s->shape,
+                               .weights = s->weights,
+                               .group_norm = s->group_norm,
+                               .copies = (double)(s->view[0].copies * s->view[1].copies),
+                               .guess = hint->lower,
+                               .most = out->value,
+                               .budget = hint->budget};
+    double value;
+    task.budget = fmin(hint->budget, little);
+    AMUN__CHECK(amun__section_whole(&task, &value));
+    task.budget = hint->budget;
+    /* what the edges of two axes cost is about twice what those of one do */
+    if (!isfinite(value) && out->value <= hint->lower * (1 + 3 * close_enough)) {
+        AMUN__CHECK(amun__section_strips(&task, &strip, &value));
+    }
+    if (!isfinite(value)) {
+        AMUN__CHECK(amun__section_whole(&task, &value));
+    }
+    if (value < out->value) {
+        *out = (amun__bound){value, AMUN__BOUND_SECTION};
+    }
+    return AMUN_OK;
+}
+
+static amun_status choose(subject *s, const amun__bound_hint *hint, amun__bound *out)
+{
+    AMUN__CHECK(choose_general(s, out));
+    const bool loose = hint != NULL && out->value > hint->lower * (1 + close_enough);
+    return loose && out->kind != AMUN__BOUND_EXACT ? bring_closer(s, hint, out) : AMUN_OK;
+}
+
 amun_status amun__bound_conv2d(amun__bound *out, amun_context *ctx, const amun__linop_shape *shape,
-                               const float *weights, const double *scale)
+                               const float *weights, const double *scale,
+                               const amun__bound_hint *hint)
 {
     amun_status status;
     amun__geometry geometry;
@@ -470,7 +518,7 @@ amun_status amun__bound_conv2d(amun__bound *out, amun_context *ctx, const amun__
         wide[i] = (double)weights[i] * (scale != NULL ? scale[i / row] : 1);
     }
     AMUN__TRY(open_subject(&s, ctx, shape, wide));
-    status = choose(&s, out);
+    status = choose(&s, hint, out);
     close_subject(&s);
 fail:
     amun__free(ctx, wide);
@@ -488,7 +536,7 @@ amun_status amun__bound_linear(amun__bound *out, amun_context *ctx, int64_t in_f
                                      .stride = {1, 1},
                                      .dilation = {1, 1},
                                      .groups = 1};
-    return amun__bound_conv2d(out, ctx, &shape, weights, scale);
+    return amun__bound_conv2d(out, ctx, &shape, weights, scale, NULL);
 }
 
 amun_status amun__bound_frequencies(amun__bound *out, amun_context *ctx,

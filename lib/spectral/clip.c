@@ -13,6 +13,8 @@ enum { EXTRACT_ITERATIONS = 10, MEASURE_ITERATIONS = 1000 };
 enum { EAGER_ITERATIONS = 4 };
 /* A norm within this much below the target is near enough for `exact` (the authors' constant). */
 static const double dead_band = 0.05;
+/* Floating-point operations for the certificate of a layer. */
+static const double certify_cost = 4e11;
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -82,15 +84,21 @@ static bool largest_stands(const amun__clip_layer *layer, double tol)
     return top->residual <= fmax(tol, least) * top->sigma * top->sigma;
 }
 
-/* Also ends after EAGER_ITERATIONS if the value is above `enough`. */
+/* Up to EAGER_ITERATIONS of power iteration; if the value is above `enough` then, that will do.
+ * Otherwise the rest of `iterations` in one run, which has a Krylov space: a clip leaves many
+ * values at the target, between which power iteration alone hardly ever comes to an end. */
 static amun_status extract(amun__clip_layer *layer, amun__clip_run *run, int32_t iterations,
                            double enough, bool *converged)
 {
+    const double tol = run->options->tol;
     *converged = false;
-    for (int32_t i = 0; i < iterations && !*converged; i++) {
-        AMUN__CHECK(amun__powerqr_run(layer->power, 1, NULL, NULL));
-        *converged = largest_stands(layer, run->options->tol);
-        if (i + 1 >= EAGER_ITERATIONS && amun__powerqr_values(layer->power)->sigma > enough) {
+    int32_t done = 0;
+    while (done < iterations && !*converged) {
+        const int32_t now = done < EAGER_ITERATIONS ? 1 : iterations - done;
+        AMUN__CHECK(amun__powerqr_run(layer->power, now, NULL, NULL));
+        *converged = largest_stands(layer, tol);
+        done += now;
+        if (done >= EAGER_ITERATIONS && amun__powerqr_values(layer->power)->sigma > enough) {
             break;
         }
     }
@@ -232,6 +240,7 @@ amun_status amun__clip_measure(amun__clip_layer *layer, amun__clip_run *run)
 static amun_status bound_of(amun__clip_layer *layer, double *upper)
 {
     amun__bound bound = {0};
+    const amun__bound_hint hint = {layer->sigma, certify_cost};
     if (layer->kind == AMUN__CLIP_NORM) {
         double sigma = 0.0;
         AMUN__CHECK(amun__clip_norm(layer->channels, layer->gamma, layer->variance, layer->eps,
@@ -244,8 +253,8 @@ static amun_status bound_of(amun__clip_layer *layer, double *upper)
         AMUN__CHECK(amun__bound_linear(&bound, layer->ctx, layer->shape.in_channels,
                                        layer->shape.out_channels, layer->weights, layer->wide));
     } else {
-        AMUN__CHECK(
-            amun__bound_conv2d(&bound, layer->ctx, &layer->shape, layer->weights, layer->wide));
+        AMUN__CHECK(amun__bound_conv2d(&bound, layer->ctx, &layer->shape, layer->weights,
+                                       layer->wide, &hint));
     }
     *upper = bound.value;
     return AMUN_OK;

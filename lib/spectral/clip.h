@@ -104,8 +104,6 @@ double amun__clip_line(double rd, double re, double dd, double de, double ee);
  * *sigma: the largest afterwards. Infinite limit: only looks. */
 amun_status amun__clip_matrix(amun_context *ctx, int64_t groups, int64_t rows, int64_t columns,
                               float *weights, double limit, double *sigma);
-/* Whether this geometry has the singular values of its reshaped weights. */
-bool amun__clip_is_matrix(const amun__linop_shape *shape);
 
 /* ---- batch norms (clip_batchnorm.c) ---------------------------------------------------------- */
 

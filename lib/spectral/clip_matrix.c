@@ -1,18 +1,7 @@
 /* clip_matrix.c - layers whose singular values are those of a small matrix: dense layers, 1x1
- * convolutions, windows that do not overlap. Clipped exactly. */
+ * convolutions, windows that share no pixel. Clipped exactly. */
 #include "core/linalg.h"
 #include "spectral/clip.h"
-
-bool amun__clip_is_matrix(const amun__linop_shape *s)
-{
-    bool matrix = true;
-    for (int axis = 0; axis < 2; axis++) {
-        const bool point = s->kernel[axis] == 1;
-        const bool apart = s->kernel[axis] == s->stride[axis] && s->dilation[axis] == 1;
-        matrix = matrix && s->pad[axis] == 0 && (point || apart);
-    }
-    return matrix;
-}
 
 static const double rounding_level = 1e-6;
 

@@ -6,6 +6,7 @@
 
 #include "core/linalg.h"
 #include "nn/graph.h"
+#include "spectral/matrix.h"
 
 /* Vectors per layer. In training each step pays for them: the block is smaller there. */
 enum { BLOCK_ONCE = 16, BLOCK_TRAIN = 2 };
@@ -74,9 +75,9 @@ static amun__clip_kind kind_of(const amun__clipper *c, const amun__node *node,
     const bool dense = node->kind == AMUN__NODE_LINEAR;
     const bool own_rule =
         method == AMUN_CLIP_SCALE || method == AMUN_CLIP_MIYATO || method == AMUN_CLIP_GOUK;
-    const bool matrix =
-        dense ? !own_rule
-              : method == AMUN_CLIP_BLOCK && c->options.exact == 0 && amun__clip_is_matrix(shape);
+    const bool matrix = dense ? !own_rule
+                              : method == AMUN_CLIP_BLOCK && c->options.exact == 0 &&
+                                    amun__matrix_windows_apart(shape);
     return matrix ? AMUN__CLIP_MATRIX : AMUN__CLIP_MAP;
 }
 

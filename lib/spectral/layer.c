@@ -101,20 +101,24 @@ static amun_status bound_pool(amun__bound *out, const amun__linop_source *source
     for (size_t i = 0; i < area; i++) {
         window[i] = 1;
     }
-    AMUN__TRY(amun__bound_conv2d(out, source->ctx, &one, window, NULL));
+    AMUN__TRY(amun__bound_conv2d(out, source->ctx, &one, window, NULL, NULL));
     out->value *= (1 + 4 * DBL_EPSILON) / (double)area;
 fail:
     amun__free(source->ctx, window);
     return status;
 }
 
-static amun_status certify(amun__layer *layer, const amun__linop_source *source)
+static amun_status certify(const amun_spectrum *spectrum, amun__layer *layer,
+                           const amun__linop_source *source)
 {
     amun__bound found = {0};
     const amun__linop_shape *s = &source->shape;
+    const amun__bound_hint hint = {amun__layer_sigma(layer, 0),
+                                   spectrum->options.certify_cost * 1e9};
     switch (source->kind) {
     case AMUN__LINOP_CONV2D:
-        AMUN__CHECK(amun__bound_conv2d(&found, source->ctx, s, source->weights, source->factors));
+        AMUN__CHECK(
+            amun__bound_conv2d(&found, source->ctx, s, source->weights, source->factors, &hint));
         break;
     case AMUN__LINOP_LINEAR:
         AMUN__CHECK(amun__bound_linear(&found, source->ctx, s->in_channels, s->out_channels,
@@ -259,7 +263,7 @@ static amun_status measure(amun_spectrum *s, amun__layer *layer, const amun__lin
         AMUN__CHECK(iterate(s, layer, source, max_iterations));
     }
     if (s->options.certify != 0) {
-        AMUN__CHECK(certify(layer, source));
+        AMUN__CHECK(certify(s, layer, source));
     }
     return measure_flat(layer, source);
 }

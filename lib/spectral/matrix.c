@@ -13,9 +13,14 @@ typedef struct room {
     double *image;          /* [rows] */
 } room;
 
-static bool is_disjoint(const amun__linop_shape *s, int axis)
+bool amun__matrix_windows_apart(const amun__linop_shape *s)
 {
-    return s->pad[axis] == 0 && s->dilation[axis] * (s->kernel[axis] - 1) < s->stride[axis];
+    bool apart = true;
+    for (int axis = 0; axis < 2; axis++) {
+        const int64_t reach = s->dilation[axis] * (s->kernel[axis] - 1) + 1;
+        apart = apart && s->pad[axis] == 0 && reach <= s->stride[axis];
+    }
+    return apart;
 }
 
 /* A dense layer is a 1x1 convolution of one pixel. */
@@ -37,7 +42,7 @@ bool amun__matrix_applies(const amun__linop_source *source, size_t values)
     const int64_t rows = s.out_channels / s.groups;
     const int64_t columns = (int64_t)source->weight_count / s.out_channels;
     const int64_t rank = rows < columns ? rows : columns;
-    return is_disjoint(&s, 0) && is_disjoint(&s, 1) && rank <= SVD_MOST &&
+    return amun__matrix_windows_apart(&s) && rank <= SVD_MOST &&
            (size_t)(s.groups * rank * s.out_height * s.out_width) >= values;
 }
 

@@ -1,4 +1,4 @@
-/* matrix.h - layers whose windows share no pixel: dense ones, 1x1 convolutions, kernel = stride.
+/* matrix.h - layers whose windows share no pixel: dense ones, 1x1 convolutions, kernel <= stride.
  * Their singular values are those of the weights written as a matrix, once per output pixel, and
  * power iteration would have to part values that are equal. Private. */
 #ifndef AMUN__MATRIX_H
@@ -17,6 +17,9 @@ typedef struct amun__matrix {
     double *vectors;           /* [pairs][columns] */
 } amun__matrix;
 
+/* Whether this geometry has the singular values of its reshaped weights: no padding, and windows no
+ * wider than the stride. */
+bool amun__matrix_windows_apart(const amun__linop_shape *shape);
 /* Whether the layer is one with at least `values` values (it may have more inputs and outputs than
  * that, if windows leave pixels out), and its matrices are small enough for LAPACK. */
 bool amun__matrix_applies(const amun__linop_source *source, size_t values);

@@ -13,7 +13,8 @@ static const amun_spectrum_options defaults = {.struct_size = sizeof(amun_spectr
                                                .k = 1,
                                                .max_iterations = 1000,
                                                .tol = 1e-6,
-                                               .certify = 1};
+                                               .certify = 1,
+                                               .certify_cost = 400};
 static const amun__field fields[] = {
     AMUN__FIELD_ENUM(amun_spectrum_options, method, AMUN_SPECTRUM_POWERQR, AMUN_SPECTRUM_EXACT,
                      method_names),
@@ -25,6 +26,7 @@ static const amun__field fields[] = {
     AMUN__FIELD(amun_spectrum_options, fold_batchnorm, AMUN__FIELD_I32, 0, 1),
     AMUN__FIELD(amun_spectrum_options, certify, AMUN__FIELD_I32, 0, 1),
     AMUN__FIELD(amun_spectrum_options, seed, AMUN__FIELD_U64, 0, MAX_SEED),
+    AMUN__FIELD(amun_spectrum_options, certify_cost, AMUN__FIELD_F64, 0, 1e9),
 };
 static const amun__options_table table = {.name = "amun_spectrum_options",
                                           .size = sizeof(amun_spectrum_options),

@@ -279,7 +279,7 @@ FIELD(amun_attack_record, input_hash, 56, 8);
 
 /* ---- spectral.h ---------------------------------------------------------------------------- */
 
-SIZE(amun_spectrum_options, 56);
+SIZE(amun_spectrum_options, 64);
 FIELD(amun_spectrum_options, struct_size, 0, 8);
 FIELD(amun_spectrum_options, method, 8, 4);
 FIELD(amun_spectrum_options, k, 12, 4);
@@ -290,6 +290,7 @@ FIELD(amun_spectrum_options, mu, 32, 8);
 FIELD(amun_spectrum_options, fold_batchnorm, 40, 4);
 FIELD(amun_spectrum_options, certify, 44, 4);
 FIELD(amun_spectrum_options, seed, 48, 8);
+FIELD(amun_spectrum_options, certify_cost, 56, 8);
 
 SIZE(amun_layer_spectrum, 128);
 FIELD(amun_layer_spectrum, struct_size, 0, 8);
@@ -330,6 +331,7 @@ VALUE(AMUN_BOUND_GRID, 4);
 VALUE(AMUN_BOUND_GRAM_KERNEL, 5);
 VALUE(AMUN_BOUND_RESHAPED, 6);
 VALUE(AMUN_BOUND_PRODUCT, 7);
+VALUE(AMUN_BOUND_SECTION, 8);
 
 /* ---- ensemble.h ---------------------------------------------------------------------------- */
 

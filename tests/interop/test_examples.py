@@ -397,9 +397,20 @@ def test_clip():
     check(all(abs(l["block"]) < 0.902 and l["delattre-2024"] < 0.901 for l in held)
           and any(l["miyato"] > 0.95 for l in held), "the methods compared", told)
     lines = out.splitlines()
-    table = lines[[l.startswith("layer ") for l in lines].index(True):]
-    check(all(name in out for name in layers) and len(table) == len(layers) + 2
-          and len({len(line) for line in table[:-1]}) == 1, "the table is aligned", out)
+    starts = [i for i, line in enumerate(lines) if line.startswith("layer ")]
+    first = lines[starts[0]:starts[0] + len(layers) + 1]
+    second = lines[starts[1]:starts[1] + len(held) + 3]
+    check(len(starts) == 2 and all(line.startswith(name) for name, line in zip(layers, first[1:]))
+          and second[-2].startswith("largest") and second[-1].startswith("gap")
+          and all(len({len(line) for line in table}) == 1 for table in (first, second)),
+          "the tables are aligned", out)
+    for method in ("block", "legacy", "scale", "miyato", "gouk", "sedghi", "delattre-2024"):
+        pairs = [(l[method], l[method + "_at_most"]) for l in held]
+        gap = max(upper / lower - 1 for lower, upper in pairs)
+        check(all(0 < lower <= upper <= 1.02 * lower for lower, upper in pairs)
+              and told[method] == max(lower for lower, _ in pairs)
+              and told[method + "_at_most"] == max(upper for _, upper in pairs)
+              and abs(told[method + "_gap"] - gap) < 1e-12, "certified pairs of " + method, told)
     works("its weights", "clip", "--model", "clipped.safetensors", "--target", "0.9", "--json",
           "clip.json", "--no-final")
     check(load("clip.json")["changed"] == 0 and load("clip.json")["upper"] is None, "once is enough",

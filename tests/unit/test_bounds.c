@@ -39,7 +39,7 @@ static double exact_norm(const amun__linop_shape *shape, const double *weights)
 static double norm_bound(const amun__linop_shape *shape, const pair *w, amun__bound_kind *kind)
 {
     amun__bound bound;
-    ck_ok(amun__bound_conv2d(&bound, ctx, shape, w->narrow, NULL));
+    ck_ok(amun__bound_conv2d(&bound, ctx, shape, w->narrow, NULL, NULL));
     if (kind != NULL) {
         *kind = bound.kind;
     }
@@ -292,7 +292,7 @@ START_TEST(test_scale_and_linear)
     s.in_height = s.in_width = 6;
     w = pair_random(fixture_weights(&s), 5);
     factors = pair_random((size_t)s.out_channels, 6);
-    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, factors.wide));
+    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, factors.wide, NULL));
     for (size_t i = 0; i < w.count; i++) {
         w.wide[i] *= factors.wide[i / 27];
     }
@@ -326,10 +326,10 @@ START_TEST(test_extremes)
     s.padding = AMUN__PADDING_ZERO;
     pair w = pair_new(fixture_weights(&s));
     amun__bound bound;
-    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL));
+    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL, NULL));
     ck_assert(bound.value == 0);
     w.narrow[4] = -2.5f; /* a centre tap: 2.5 times a part of the identity */
-    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL));
+    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL, NULL));
     ck_assert(bound.value >= 2.5 && bound.value <= 2.5 * (1 + 1e-8));
     const float sizes[] = {1e-40f, 1e-20f, 1e20f, 3e37f};
     for (size_t k = 0; k < 4; k++) {
@@ -339,7 +339,7 @@ START_TEST(test_extremes)
         }
         pair_sync(&v, false);
         double exact = exact_norm(&s, v.wide);
-        ck_ok(amun__bound_conv2d(&bound, ctx, &s, v.narrow, NULL));
+        ck_ok(amun__bound_conv2d(&bound, ctx, &s, v.narrow, NULL, NULL));
         ck_assert(bound.value >= exact && bound.value <= 1.5 * exact);
         pair_free(&v);
     }
@@ -347,12 +347,12 @@ START_TEST(test_extremes)
         w.wide[i] = (double)(w.narrow[i] = 1.0f);
     }
     double exact = exact_norm(&s, w.wide);
-    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL));
+    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL, NULL));
     ck_assert(bound.value >= exact && bound.value <= sqrt(12) * 9 * (1 + 1e-8));
     /* a 3 x 3 kernel on a single pixel is its centre */
     s.in_height = s.in_width = 1;
     exact = exact_norm(&s, w.wide);
-    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL));
+    ck_ok(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL, NULL));
     ck_assert_int_eq(bound.kind, AMUN__BOUND_EXACT);
     ck_assert(bound.value >= exact && bound.value <= exact * (1 + 1e-12));
     pair_free(&w);
@@ -365,24 +365,25 @@ START_TEST(test_refusals)
     pair w = pair_random(fixture_weights(&s), 1);
     amun__bound bound;
     w.narrow[5] = NAN;
-    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL), AMUN_ERROR_NUMERIC, "weight 5");
+    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL, NULL), AMUN_ERROR_NUMERIC,
+             "weight 5");
     w.narrow[5] = 0;
-    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, (double[]){1, 1, INFINITY, 1}),
+    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, (double[]){1, 1, INFINITY, 1}, NULL),
              AMUN_ERROR_NUMERIC, "weight 54");
     s.groups = 2;
-    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL), AMUN_ERROR_INVALID_ARGUMENT,
+    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL, NULL), AMUN_ERROR_INVALID_ARGUMENT,
              "2 groups");
     s = square_shape;
     s.stride[1] = 0;
-    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL), AMUN_ERROR_INVALID_ARGUMENT,
+    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL, NULL), AMUN_ERROR_INVALID_ARGUMENT,
              "stride extent 0");
     s = square_shape;
     s.pad[0] = 25;
-    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL), AMUN_ERROR_INVALID_ARGUMENT,
+    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL, NULL), AMUN_ERROR_INVALID_ARGUMENT,
              "pad 25");
     s = square_shape;
     s.dilation[0] = 40;
-    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL), AMUN_ERROR_SHAPE, "81");
+    ck_fails(amun__bound_conv2d(&bound, ctx, &s, w.narrow, NULL, NULL), AMUN_ERROR_SHAPE, "81");
     ck_fails(amun__bound_linear(&bound, ctx, 0, 3, w.narrow, NULL), AMUN_ERROR_INVALID_ARGUMENT,
              "0 -> 3");
     pair_free(&w);
@@ -401,7 +402,7 @@ START_TEST(test_memory)
         int64_t before = atomic_load(&allocator.live_blocks);
         amun__bound bound;
         atomic_store(&allocator.fail_at, fail_at);
-        amun_status status = amun__bound_conv2d(&bound, own, &s, w.narrow, NULL);
+        amun_status status = amun__bound_conv2d(&bound, own, &s, w.narrow, NULL, NULL);
         bool reached = atomic_load(&allocator.fail_at) <= 0;
         ck_assert_int_eq(status, reached ? AMUN_ERROR_OUT_OF_MEMORY : AMUN_OK);
         ck_assert_int_eq(atomic_load(&allocator.live_blocks), before);

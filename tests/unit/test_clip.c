@@ -2,6 +2,7 @@
  * the authors' form against a naive one, matrices against their closed form. */
 #include "clip_fixture.h"
 
+#include "spectral/matrix.h"
 #include "spectral/rivals.h"
 
 static const amun__linop_backend backends[] = {AMUN__LINOP_REF_F32,
@@ -344,20 +345,22 @@ END_TEST
 START_TEST(test_which_convolutions_are_matrices)
 {
     amun__linop_shape s = small_conv(AMUN__PADDING_ZERO, 1);
-    ck_assert(!amun__clip_is_matrix(&s));
+    ck_assert(!amun__matrix_windows_apart(&s));
     s.kernel[0] = s.kernel[1] = 1;
-    ck_assert(!amun__clip_is_matrix(&s)); /* padded */
+    ck_assert(!amun__matrix_windows_apart(&s)); /* padded */
     s.pad[0] = s.pad[1] = 0;
-    ck_assert(amun__clip_is_matrix(&s));
+    ck_assert(amun__matrix_windows_apart(&s));
     s.stride[0] = 3;
-    ck_assert(amun__clip_is_matrix(&s));
+    ck_assert(amun__matrix_windows_apart(&s));
     s.kernel[0] = 3;
-    ck_assert(amun__clip_is_matrix(&s));
+    ck_assert(amun__matrix_windows_apart(&s));
     s.dilation[0] = 2;
-    ck_assert(!amun__clip_is_matrix(&s));
+    ck_assert(!amun__matrix_windows_apart(&s));
     s.dilation[0] = 1;
     s.kernel[1] = 2;
-    ck_assert(!amun__clip_is_matrix(&s));
+    ck_assert(!amun__matrix_windows_apart(&s));
+    s.stride[1] = 3; /* leaves pixels out */
+    ck_assert(amun__matrix_windows_apart(&s));
 }
 END_TEST
 

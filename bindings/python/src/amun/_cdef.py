@@ -1040,6 +1040,7 @@ typedef struct amun_spectrum_options {
     int32_t fold_batchnorm;
     int32_t certify;
     uint64_t seed;
+    double certify_cost;
 } amun_spectrum_options;
 amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size);
 typedef int32_t amun_layer_kind;
@@ -1061,6 +1062,7 @@ enum {
     AMUN_BOUND_GRAM_KERNEL = 5,
     AMUN_BOUND_RESHAPED = 6,
     AMUN_BOUND_PRODUCT = 7,
+    AMUN_BOUND_SECTION = 8,
 };
 typedef struct amun_layer_spectrum {
     size_t struct_size;
@@ -1205,7 +1207,8 @@ ENUMS = {'amun_status': {'OK': 0,
                      'GRID': 4,
                      'GRAM_KERNEL': 5,
                      'RESHAPED': 6,
-                     'PRODUCT': 7}}
+                     'PRODUCT': 7,
+                     'SECTION': 8}}
 
 # struct: its fields that hold a value of an enumeration
 ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
