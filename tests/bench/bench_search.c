@@ -30,7 +30,7 @@ typedef struct figures {
     size_t count, found, wrong_already;
     int64_t updates;
     uint64_t peak;
-    bench_spread seconds, l2, eps;
+    bench_spread seconds, l2, eps; /* distances of samples that had to move */
     double l2_95; /* 95th percentile (nearest rank) */
     bench_probe before, after;
 } figures;
@@ -56,19 +56,21 @@ static void summarise(figures *f, const amun_advset *set)
     double *l2 = bench_memory(amun_advset_count(set), sizeof *l2);
     double *eps = bench_memory(amun_advset_count(set), sizeof *eps);
     f->count = amun_advset_count(set);
+    size_t moved = 0;
     f->found = 0;
     for (size_t i = 0; i < f->count; i++) {
         f->updates += rows[i].updates;
         f->wrong_already += rows[i].predicted != rows[i].label;
-        if (rows[i].outcome == AMUN_ATTACK_FLIPPED) {
-            l2[f->found] = rows[i].l2;
-            eps[f->found++] = rows[i].eps;
+        f->found += rows[i].outcome == AMUN_ATTACK_FLIPPED;
+        if (rows[i].outcome == AMUN_ATTACK_FLIPPED && rows[i].updates > 0) {
+            l2[moved] = rows[i].l2;
+            eps[moved++] = rows[i].eps;
         }
     }
-    if (f->found > 0) {
-        f->l2 = bench_spread_of(l2, f->found); /* sorted now */
-        f->l2_95 = l2[(f->found * 95 + 99) / 100 - 1];
-        f->eps = bench_spread_of(eps, f->found);
+    if (moved > 0) {
+        f->l2 = bench_spread_of(l2, moved); /* sorted now */
+        f->l2_95 = l2[(moved * 95 + 99) / 100 - 1];
+        f->eps = bench_spread_of(eps, moved);
     }
     free(l2);
     free(eps);

@@ -19,8 +19,8 @@ from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKin
                     Dtype, EnsembleMethod, FailurePolicy, FormatError, InternalError,
                     InvalidArgumentError, IoError, LayerKind, LogLevel, LotosMatch, Mode, Norm,
                     NotFoundError, NumericError, OutOfMemoryError, Padding, Progress, RmiaMode,
-                    RmiaPopulation, Schedule, ShapeError, Signal, SpectrumMethod, StateError,
-                    UnlearnMethod, UnsupportedError, default_context)
+                    RmiaPopulation, Schedule, SearchMethod, ShapeError, Signal, SpectrumMethod,
+                    StateError, UnlearnMethod, UnsupportedError, default_context)
 from ._certify import Certified, certify, transfer_bound, unlearn_diagnose
 from ._clip import Clipper, ClipOptions
 from ._data import Dataset, forget_indices, npy_write
