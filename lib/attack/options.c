@@ -114,8 +114,17 @@ static const amun__field search_fields[] = {
     AMUN__FIELD(amun_search_options, alpha, AMUN__FIELD_F64, 0, 1000),
     AMUN__FIELD(amun_search_options, alpha_final, AMUN__FIELD_F64, 0, 1000),
 };
-static const amun__options_table search_table =
-    TABLE(amun_search_options, search_defaults, search_fields);
+/* Before `method`. */
+static const size_t search_released[] = {72};
+static const amun__options_table search_table = {
+    .name = "amun_search_options",
+    .size = sizeof(amun_search_options),
+    .defaults = &search_defaults,
+    .fields = search_fields,
+    .field_count = sizeof search_fields / sizeof search_fields[0],
+    .released_sizes = search_released,
+    .released_count = sizeof search_released / sizeof search_released[0],
+};
 
 static const amun_mim_options mim_defaults = {.struct_size = sizeof(amun_mim_options),
                                               .eps = 8.0 / 255.0,

@@ -1,5 +1,7 @@
 /* DDN and FMN: distances that are known in closed form for linear models, a two-layer network
  * against references in plain double, hand-made walks, failures, and independence of the batch. */
+#include <stddef.h>
+
 #include "attack_setup.h"
 
 static amun_search_options method_options(amun_search_method method, int32_t steps)
@@ -616,6 +618,30 @@ START_TEST(test_bad_options)
 }
 END_TEST
 
+/* A program that was built before `method` was there passes 72 bytes, and gets what it had. */
+START_TEST(test_older_programs)
+{
+    enum { OLDER = offsetof(amun_search_options, method) };
+    ck_assert_int_eq(OLDER, 72);
+    union {
+        amun_search_options options;
+        unsigned char bytes[sizeof(amun_search_options)];
+    } u;
+    memset(u.bytes, 0xee, sizeof u.bytes);
+    ck_ok(amun_search_options_init(&u.options, OLDER));
+    ck_assert_uint_eq(u.options.struct_size, OLDER);
+    for (size_t i = OLDER; i < sizeof u.bytes; i++) {
+        ck_assert_uint_eq(u.bytes[i], 0xee);
+    }
+    amun_model *model = toy_model(ctx, 1.0f);
+    float a[2];
+    amun_attack_record r = run_toy(model, &u.options, a);
+    ck_assert_int_eq(r.updates, 52); /* the growing radius */
+    ck_close(r.eps, 0.08, 1e-12);
+    amun_model_unref(model);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("minnorm");
@@ -630,5 +656,6 @@ int main(void)
     tcase_add_loop_test(tc, test_against_epsilon, 0, 2);
     tcase_add_loop_test(tc, test_set, 0, 2);
     tcase_add_test(tc, test_bad_options);
+    tcase_add_test(tc, test_older_programs);
     return amun_test_main("minnorm", (TCase *[]){tc, NULL});
 }
