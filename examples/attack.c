@@ -2,9 +2,9 @@
 #include "common.h"
 
 typedef struct arguments {
-    const char *model, *images, *labels, *method, *out, *table, *norm, *on_failure;
+    const char *model, *images, *labels, *method, *search, *out, *table, *norm, *on_failure;
     double eps, step, eps0, growth; /* negative: the library's default */
-    int64_t steps, batch;
+    int64_t steps, batch, pilot;
     bool no_random_start, restart;
 } arguments;
 
@@ -62,6 +62,8 @@ static amun_attack *create_search(amun_context *ctx, const arguments *a)
     amun_attack *attack = NULL;
     amun_search_options opts;
     ex_check(amun_search_options_init(&opts, sizeof opts));
+    opts.method = ex_search_method(a->search);
+    opts.pilot = (int32_t)a->pilot;
     opts.norm = strcmp(a->norm, "linf") == 0 ? AMUN_NORM_LINF : AMUN_NORM_L2;
     opts.eps0 = real_or(a->eps0, opts.eps0);
     opts.eps_max = real_or(a->eps, opts.eps_max);
@@ -95,6 +97,7 @@ static const char *outcome_name(amun_attack_outcome outcome)
         [AMUN_ATTACK_FAILED_CAP] = "failed_cap",
         [AMUN_ATTACK_FAILED_GRADIENT] = "failed_gradient",
         [AMUN_ATTACK_FAILED_NUMERIC] = "failed_numeric",
+        [AMUN_ATTACK_FAILED_BUDGET] = "failed_budget",
     };
     size_t at = outcome > 0 ? (size_t)outcome : 0;
     return at > 0 && at < sizeof names / sizeof names[0] ? names[at] : "unknown";
@@ -161,6 +164,9 @@ static void report(const arguments *a, const totals *t, size_t count, double sec
     ex_json_open(&json, ex_args.json);
     ex_json_text(&json, "program", "attack");
     ex_json_text(&json, "method", a->method);
+    if (strcmp(a->method, "search") == 0) {
+        ex_json_text(&json, "search", a->search);
+    }
     ex_json_text(&json, "adversarial", a->out);
     ex_json_int(&json, "count", (int64_t)count);
     ex_json_int(&json, "flipped", t->flipped);
@@ -211,6 +217,7 @@ static void run(const arguments *a)
 int main(int argc, char **argv)
 {
     arguments a = {.method = "search",
+                   .search = "epsilon",
                    .out = "adversarial.npy",
                    .norm = "l2",
                    .on_failure = "leave-out",
@@ -224,15 +231,22 @@ int main(int argc, char **argv)
         {"labels", EX_FILE, &a.labels, 0, 0, NULL, "[n], the true classes (.npy)", true},
         {"method", EX_CHOICE, &a.method, 0, 0, "fgsm|ffgsm|pgd-linf|pgd-l2|search",
          "search: the nearest example (default)", false},
+        {"search", EX_CHOICE, &a.search, 0, 0, EX_SEARCH_CHOICES,
+         "search: by a growing radius (default), or in a fixed number of steps", false},
+        {"pilot", EX_INT, &a.pilot, 0, 1000000, NULL,
+         "search epsilon: samples that choose the first radius", false},
         {"eps", EX_REAL, &a.eps, 0, 1000, NULL, "radius; search: the largest one", false},
         {"step", EX_REAL, &a.step, 0, 1000, NULL, "ffgsm, pgd: length of a step", false},
-        {"steps", EX_INT, &a.steps, 1, 10000, NULL, "pgd: in all; search: per radius", false},
+        {"steps", EX_INT, &a.steps, 1, 10000, NULL, "pgd, ddn, fmn: in all; epsilon: per radius",
+         false},
         {"no-random-start", EX_FLAG, &a.no_random_start, 0, 0, NULL, "pgd: start from the image",
          false},
         {"norm", EX_CHOICE, &a.norm, 0, 0, "l2|linf", "search: which ball (default l2)", false},
-        {"eps0", EX_REAL, &a.eps0, 1e-9, 1000, NULL, "search: first radius", false},
-        {"growth", EX_REAL, &a.growth, 1.000001, 100, NULL, "search: factor between radii", false},
-        {"restart", EX_FLAG, &a.restart, 0, 0, NULL, "search: each radius from the image", false},
+        {"eps0", EX_REAL, &a.eps0, 1e-9, 1000, NULL, "search epsilon: first radius", false},
+        {"growth", EX_REAL, &a.growth, 1.000001, 100, NULL, "search epsilon: factor between radii",
+         false},
+        {"restart", EX_FLAG, &a.restart, 0, 0, NULL, "search epsilon: each radius from the image",
+         false},
         {"on-failure", EX_CHOICE, &a.on_failure, 0, 0, "leave-out|retry",
          "search: what if no radius helps", false},
         {"batch", EX_INT, &a.batch, 1, 4096, NULL, "images at once (default 128)", false},

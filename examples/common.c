@@ -381,6 +381,13 @@ void ex_progress_end(ex_progress *progress, const char *format, ...)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
+amun_search_method ex_search_method(const char *name)
+{
+    return strcmp(name, "ddn") == 0   ? AMUN_SEARCH_DDN
+           : strcmp(name, "fmn") == 0 ? AMUN_SEARCH_FMN
+                                      : AMUN_SEARCH_EPSILON;
+}
+
 void ex_make_folder(const char *path)
 {
     char *copy = ex_format("%s", path);

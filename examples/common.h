@@ -203,6 +203,9 @@ void ex_training_apply(amun_train_options *train, const ex_training *training, c
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
+/* An option that names one of the searches for the nearest adversarial example. */
+#define EX_SEARCH_CHOICES "epsilon|ddn|fmn"
+amun_search_method ex_search_method(const char *name);
 /* Creates a folder and those above it. */
 void ex_make_folder(const char *path);
 /* A text file that appears whole, when it is closed. */

@@ -16,7 +16,8 @@ typedef struct fine_tuning {
 
 typedef struct job {
     /* the command line */
-    const char *arch, *work;
+    const char *arch, *work, *search;
+    int64_t search_steps;
     ex_training training;
     int64_t references, forget_sets, forget_count;
     fine_tuning amun, amun_df;
@@ -105,19 +106,32 @@ static void audit(job *j, const forgetting *f, const char *name, const amun_mode
     ex_check(amun_report_add(j->report, name, f->seed, &figures, seconds));
 }
 
+/* How the adversarial sets are made. */
+static char *search_key(const job *j)
+{
+    return j->search_steps > 0
+               ? ex_format("%s search, %lld steps", j->search, (long long)j->search_steps)
+               : ex_format("%s search", j->search);
+}
+
 static void build_advset(job *j, forgetting *f)
 {
     ex_item it;
     ex_progress progress;
-    char *key = forget_key(j, f);
-    ex_item_open(&it, j->work, "advset", ".safetensors", ex_format("%s, epsilon search", key));
+    char *key = forget_key(j, f), *search_text = search_key(j);
+    ex_item_open(&it, j->work, "advset", ".safetensors", ex_format("%s, %s", key, search_text));
     free(key);
+    free(search_text);
     ex_progress_begin(&progress, "adversarial set of %zu samples", f->count);
     if (it.done) {
         ex_check(amun_advset_load(&f->set, j->data.train, it.path, j->ctx));
     } else {
         amun_attack *search = NULL;
-        ex_check(amun_attack_create_search(&search, j->ctx, NULL));
+        amun_search_options opts;
+        ex_check(amun_search_options_init(&opts, sizeof opts));
+        opts.method = ex_search_method(j->search);
+        opts.steps = j->search_steps > 0 ? (int32_t)j->search_steps : opts.steps;
+        ex_check(amun_attack_create_search(&search, j->ctx, &opts));
         ex_check(amun_advset_build(&f->set, search, j->original, j->data.train, f->indices,
                                    f->count, &progress.call));
         ex_check(amun_advset_save(f->set, it.path));
@@ -129,6 +143,16 @@ static void build_advset(job *j, forgetting *f)
     ex_item_close(&it);
 }
 
+/* What the usual search need not say. */
+static char *set_key(const job *j)
+{
+    char *search = search_key(j);
+    bool usual = strcmp(search, "epsilon search") == 0;
+    char *key = usual ? ex_format("%s", "") : ex_format(", %s", search);
+    free(search);
+    return key;
+}
+
 /* Runs one way of forgetting and audits its model. */
 static void forget(job *j, const forgetting *f, const char *name, amun_unlearn_method method,
                    int32_t remain, const amun_train_options *train)
@@ -138,11 +162,13 @@ static void forget(job *j, const forgetting *f, const char *name, amun_unlearn_m
     amun_model *model = NULL;
     amun_unlearn_options opts;
     char *forget_text = forget_key(j, f), *train_text = ex_train_key(train);
+    char *set_text = method == AMUN_UNLEARN_RETRAIN ? ex_format("%s", "") : set_key(j);
     ex_check(amun_unlearn_options_init(&opts, sizeof opts));
     opts.method = method;
     opts.remain = remain;
     opts.seed = (uint64_t)ex_args.seed + 1 + f->seed; /* retraining begins elsewhere */
-    ex_item_open(&it, j->work, name, ".safetensors", ex_format("%s, %s", forget_text, train_text));
+    ex_item_open(&it, j->work, name, ".safetensors",
+                 ex_format("%s, %s%s", forget_text, train_text, set_text));
     ex_progress_begin(&progress, "%s: %d epochs", name, (int)train->epochs);
     ex_check(amun_model_clone(&model, j->original));
     if (it.done) {
@@ -166,6 +192,7 @@ static void forget(job *j, const forgetting *f, const char *name, amun_unlearn_m
     ex_item_close(&it);
     free(forget_text);
     free(train_text);
+    free(set_text);
 }
 
 static void fine_tune_options(const job *j, amun_train_options *opts, const fine_tuning *tuning)
@@ -207,20 +234,22 @@ static void run_forget_set(job *j, int64_t number, uint64_t seed)
 
 static void add_options(job *j)
 {
+    char *search = search_key(j);
     char *options = ex_format(
         "{\"seed\": %lld, \"epochs\": %d, \"batch\": %d, \"lr\": %.17g, \"weight_decay\": %.17g, "
         "\"label_smoothing\": %.17g, \"augment\": %s, \"forget_sets\": %lld, "
         "\"unlearn_epochs\": %lld, \"unlearn_lr\": %.17g, \"unlearn_epochs_df\": %lld, "
-        "\"unlearn_lr_df\": %.17g, \"unlearn_augment\": %s, "
+        "\"unlearn_lr_df\": %.17g, \"unlearn_augment\": %s, \"search\": \"%s\", "
         "\"train_count\": %zu, \"test_count\": %zu}",
         (long long)ex_args.seed, (int)j->train.epochs, (int)j->train.batch, j->train.lr,
         j->train.weight_decay, j->train.label_smoothing,
         j->train.augment_pad > 0 || j->train.augment_flip ? "true" : "false",
         (long long)j->forget_sets, (long long)j->amun.epochs, j->amun.lr,
-        (long long)j->amun_df.epochs, j->amun_df.lr, j->unlearn_augment ? "true" : "false",
+        (long long)j->amun_df.epochs, j->amun_df.lr, j->unlearn_augment ? "true" : "false", search,
         amun_dataset_count(j->data.train), amun_dataset_count(j->data.test));
     ex_check(amun_report_add_provenance(j->report, "options", options));
     free(options);
+    free(search);
 }
 
 static void finish_report(job *j)
@@ -298,7 +327,8 @@ int main(int argc, char **argv)
              .forget_sets = 3,
              .amun = {.epochs = -1, .lr = -1.0},
              .amun_df = {.epochs = -1, .lr = -1.0},
-             .unlearn_augment = -1};
+             .unlearn_augment = -1,
+             .search = "epsilon"};
     const ex_option options[] = {
         {"arch", EX_CHOICE, &j.arch, 0, 0, "digits|resnet8|resnet20|resnet18|convnet",
          "network (default: digits; for CIFAR-10 convnet)", false},
@@ -318,6 +348,10 @@ int main(int argc, char **argv)
          "of AMUN on the forget set only (default 6; digits 10)", false},
         {"unlearn-augment", EX_INT, &j.unlearn_augment, 0, 1, NULL,
          "1: AMUN crops and flips clean images (default: not for digits)", false},
+        {"search", EX_CHOICE, &j.search, 0, 0, EX_SEARCH_CHOICES,
+         "how adversarial sets are made (default epsilon)", false},
+        {"search-steps", EX_INT, &j.search_steps, 1, 10000, NULL,
+         "epsilon: per radius; ddn, fmn: in all (default 50)", false},
         {"work", EX_TEXT, &j.work, 0, 0, NULL,
          "folder for models and checkpoints (default .quickstart)", false},
         {0},

@@ -18,7 +18,7 @@ typedef struct tilt_arguments {
 } tilt_arguments;
 
 typedef struct arguments {
-    const char *model, *method, *advset, *out;
+    const char *model, *method, *search, *advset, *out;
     ex_forget forget;
     ex_training training;
     tilt_arguments tilt;
@@ -127,6 +127,7 @@ static amun_advset *get_advset(amun_context *ctx, const arguments *a, const amun
     amun_search_options opts;
     ex_progress progress;
     ex_check(amun_search_options_init(&opts, sizeof opts));
+    opts.method = ex_search_method(a->search);
     opts.seed = (uint64_t)ex_args.seed;
     ex_check(amun_attack_create_search(&search, ctx, &opts));
     ex_progress_begin(&progress, "adversarial set of %zu samples", count);
@@ -232,6 +233,7 @@ static void run(const arguments *a)
 int main(int argc, char **argv)
 {
     arguments a = {.method = "amun",
+                   .search = "epsilon",
                    .out = "unlearned.safetensors",
                    .forget = EX_FORGET_DEFAULTS,
                    .training = EX_TRAINING_DEFAULTS,
@@ -245,6 +247,8 @@ int main(int argc, char **argv)
         EX_FORGET_OPTIONS(a.forget),
         {"no-remain", EX_FLAG, &a.no_remain, 0, 0, NULL,
          "do without the remaining training samples", false},
+        {"search", EX_CHOICE, &a.search, 0, 0, EX_SEARCH_CHOICES,
+         "how an adversarial set is made (default epsilon)", false},
         {"advset", EX_OUT, &a.advset, 0, 0, NULL,
          "adversarial set: read if it exists, otherwise written", false},
         EX_TRAINING_OPTIONS(a.training),

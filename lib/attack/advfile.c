@@ -253,7 +253,7 @@ static amun_status check_values(const reader *r, size_t i)
     const uint32_t known = AMUN_ATTACK_MARGIN_FALLBACK | AMUN_ATTACK_RETRIED |
                            AMUN_ATTACK_BY_APGD_CE | AMUN_ATTACK_BY_APGD_T | AMUN_ATTACK_BY_SQUARE |
                            AMUN_ATTACK_LEGACY_CLAMP;
-    if (a->outcome < AMUN_ATTACK_FLIPPED || a->outcome > AMUN_ATTACK_FAILED_NUMERIC) {
+    if (a->outcome < AMUN_ATTACK_FLIPPED || a->outcome > AMUN_ATTACK_FAILED_BUDGET) {
         return amun__fail(AMUN_ERROR_FORMAT, RECORD "outcome %" PRId32 " is unknown",
                           RECORD_ARGS(r, i), a->outcome);
     }

@@ -92,6 +92,9 @@ double amun__project_distance_linf(const float *a, const float *b, size_t n); /*
 /* a <- clamp01(x + P(a + alpha * g / (|g| + 1e-10) - x)), P onto the L2 ball of radius eps. */
 void amun__project_step_l2(float *a, const float *x, const float *g, double g_norm, double alpha,
                            double eps, size_t n);
+/* The same with the direction's length set to eps, not only bounded by it (DDN). */
+void amun__project_step_sphere(float *a, const float *x, const float *g, double g_norm,
+                               double alpha, double eps, size_t n);
 /* Random starts as amun__project_start_linf(). L2: radius uniform in [0, eps). */
 void amun__project_start_l2(float *a, const float *x, double eps, uint64_t seed, int64_t id,
                             uint32_t draw, size_t n);
@@ -161,6 +164,15 @@ typedef struct amun__square_state {
     double best;   /* smallest margin of the label */
 } amun__square_state;
 
+typedef struct amun__minnorm_state {
+    int32_t step;          /* updates done since the start */
+    int32_t margin;        /* DDN: the next gradient is the margin's */
+    int32_t found, label;  /* a wrong iterate is kept in the slot's extra image; its label */
+    double eps;            /* radius of the current iterate */
+    double best, best_eps; /* smallest distance of a wrong iterate; the radius it was found at */
+    double gap;            /* FMN: the label's lead over its strongest rival */
+} amun__minnorm_state;
+
 /* One slot: a sample on its way, and images of its own besides clean and current. */
 typedef struct amun__slot {
     size_t row;
@@ -175,6 +187,7 @@ typedef struct amun__slot {
     union {
         amun__apgd_state apgd;
         amun__square_state square;
+        amun__minnorm_state minnorm;
     } state;
 } amun__slot;
 
@@ -188,7 +201,9 @@ typedef struct amun__walk {
     size_t batch, images; /* slots at most; extra images per slot */
     void (*judge)(const struct amun__walk *walk, amun__slot *slot);
     void (*move)(const struct amun__walk *walk, amun__slot *slot); /* NULL: no gradients */
-    double eps;                                                    /* for the records */
+    /* What to do with a failed sample, nullable: true if the slot was given another start. */
+    bool (*revive)(const struct amun__walk *walk, amun__slot *slot);
+    double eps; /* for the records */
     amun__job *job;
     int32_t log_probs; /* set by amun__walk_run() */
     int64_t channels, height, width;
@@ -196,7 +211,7 @@ typedef struct amun__walk {
 amun_status amun__walk_run(amun__walk *walk);
 void amun__slot_finish(amun__slot *slot, amun_attack_outcome outcome);
 
-/* ---- the attacks (fixed.c, search.c, apgd.c, square.c, standard.c)
+/* ---- the attacks (fixed.c, search.c, minnorm.c, apgd.c, square.c, standard.c)
  * --------------------------------------------------------- */
 
 typedef struct amun__fixed_plan {
@@ -210,6 +225,12 @@ typedef struct amun__fixed_plan {
 } amun__fixed_plan;
 amun_status amun__fixed_run(amun__job *job, const amun__fixed_plan *what);
 amun_status amun__search_run(amun__job *job, const amun_search_options *options);
+/* DDN and FMN. */
+amun_status amun__minnorm_run(amun__job *job, const amun_search_options *options);
+/* Below this norm the softmax is saturated in float, and the margin points the way instead. */
+bool amun__search_saturated(double gradient_norm);
+/* No ball of a search grows beyond this radius. */
+double amun__search_cap(const amun__job *job, const amun_search_options *options);
 amun_status amun__apgd_run(amun__job *job, const amun_apgd_options *options);
 amun_status amun__square_run(amun__job *job, const amun_square_options *options);
 amun_status amun__standard_run(amun__job *job, const amun_standard_options *options);

@@ -154,7 +154,9 @@ static amun_status dispatch(amun__job *job, const amun_attack *attack)
     amun__fixed_plan what = {.norm = AMUN_NORM_LINF, .decay = -1.0, .steps = 1};
     switch (attack->kind) {
     case AMUN__ATTACK_SEARCH:
-        return amun__search_run(job, &attack->options.search);
+        return attack->options.search.method == AMUN_SEARCH_EPSILON
+                   ? amun__search_run(job, &attack->options.search)
+                   : amun__minnorm_run(job, &attack->options.search);
     case AMUN__ATTACK_APGD:
         return amun__apgd_run(job, &attack->options.apgd);
     case AMUN__ATTACK_SQUARE:
@@ -188,7 +190,8 @@ static amun_status report_failures(const amun__job *job, const amun_attack *atta
         return AMUN_OK;
     }
     static const char *const reasons[] = {"no flip up to the largest radius",
-                                          "zero or non-finite gradient", "non-finite logits"};
+                                          "zero or non-finite gradient", "non-finite logits",
+                                          "no flip within the steps"};
     for (size_t row = 0; row < job->count; row++) {
         const amun_attack_record *record = &job->records[row];
         if (amun__job_failed(record)) {

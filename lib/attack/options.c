@@ -1,4 +1,6 @@
 /* options.c - the option structs of the attacks: defaults, ranges, names. */
+#include <inttypes.h>
+
 #include "attack/attack_private.h"
 
 enum { MAX_BATCH = 4096 };
@@ -7,6 +9,7 @@ enum { MAX_BATCH = 4096 };
 /* ---- options --------------------------------------------------------------------------------- */
 
 static const char *const norm_names[] = {"l2", "linf"};
+static const char *const method_names[] = {"epsilon", "ddn", "fmn"};
 static const char *const loss_names[] = {"ce", "dlr", "dlr_targeted"};
 const char *const amun__attack_policy_names[4] = {"leave_out", "keep_in_df", "error", "retry"};
 
@@ -78,7 +81,15 @@ static const amun_search_options search_defaults = {.struct_size = sizeof(amun_s
                                                     .step_divisor = 10.0,
                                                     .margin_fallback = 1,
                                                     .on_failure = AMUN_FAILURE_LEAVE_OUT,
-                                                    .batch = 128};
+                                                    .batch = 128,
+                                                    .method = AMUN_SEARCH_EPSILON,
+                                                    .pilot_eps = 0.01,
+                                                    .pilot_percentile = 50.0,
+                                                    .init_norm = 1.0,
+                                                    .gamma = 0.05,
+                                                    .gamma_final = 0.001,
+                                                    .alpha = 1.0,
+                                                    .alpha_final = 0.01};
 static const amun__field search_fields[] = {
     AMUN__FIELD_ENUM(amun_search_options, norm, AMUN_NORM_L2, AMUN_NORM_LINF, norm_names),
     AMUN__FIELD(amun_search_options, steps, AMUN__FIELD_I32, 1, 10000),
@@ -92,9 +103,28 @@ static const amun__field search_fields[] = {
                      amun__attack_policy_names),
     AMUN__FIELD(amun_search_options, batch, AMUN__FIELD_I32, 1, MAX_BATCH),
     AMUN__FIELD(amun_search_options, seed, AMUN__FIELD_U64, 0, MAX_SEED),
+    AMUN__FIELD_ENUM(amun_search_options, method, AMUN_SEARCH_EPSILON, AMUN_SEARCH_FMN,
+                     method_names),
+    AMUN__FIELD(amun_search_options, pilot, AMUN__FIELD_I32, 0, 1000000),
+    AMUN__FIELD(amun_search_options, pilot_eps, AMUN__FIELD_F64, 0, 1000),
+    AMUN__FIELD(amun_search_options, pilot_percentile, AMUN__FIELD_F64, 0, 100),
+    AMUN__FIELD(amun_search_options, init_norm, AMUN__FIELD_F64, 0, 1000),
+    AMUN__FIELD(amun_search_options, gamma, AMUN__FIELD_F64, 0, 0.9),
+    AMUN__FIELD(amun_search_options, gamma_final, AMUN__FIELD_F64, 0, 0.9),
+    AMUN__FIELD(amun_search_options, alpha, AMUN__FIELD_F64, 0, 1000),
+    AMUN__FIELD(amun_search_options, alpha_final, AMUN__FIELD_F64, 0, 1000),
 };
-static const amun__options_table search_table =
-    TABLE(amun_search_options, search_defaults, search_fields);
+/* Before `method`. */
+static const size_t search_released[] = {72};
+static const amun__options_table search_table = {
+    .name = "amun_search_options",
+    .size = sizeof(amun_search_options),
+    .defaults = &search_defaults,
+    .fields = search_fields,
+    .field_count = sizeof search_fields / sizeof search_fields[0],
+    .released_sizes = search_released,
+    .released_count = sizeof search_released / sizeof search_released[0],
+};
 
 static const amun_mim_options mim_defaults = {.struct_size = sizeof(amun_mim_options),
                                               .eps = 8.0 / 255.0,
@@ -250,22 +280,57 @@ const amun__options_table *amun__attack_table(amun__attack_kind kind)
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
 
+static amun_status check_positive(const char *name, double value)
+{
+    return value > 0.0
+               ? AMUN_OK
+               : amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                            "amun_search_options.%s: %g is not greater than 0", name, value);
+}
+
+static amun_status check_below_cap(const amun_search_options *o, const char *name, double value)
+{
+    return o->eps_max == 0.0 || value <= o->eps_max
+               ? AMUN_OK
+               : amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                            "amun_search_options.eps_max: %g is below %s = %g", o->eps_max, name,
+                            value);
+}
+
+static amun_status check_method(const amun_search_options *o)
+{
+    const char *name = method_names[o->method - AMUN_SEARCH_EPSILON];
+    if (o->method == AMUN_SEARCH_EPSILON) {
+        return AMUN_OK;
+    }
+    if (o->norm != AMUN_NORM_L2) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "amun_search_options.norm: linf, but method %s knows l2 only", name);
+    }
+    if (o->pilot != 0) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "amun_search_options.pilot: %" PRId32
+                          ", but method %s has no first radius to choose",
+                          o->pilot, name);
+    }
+    return AMUN_OK;
+}
+
 static amun_status check_search(const amun_search_options *o)
 {
-    if (o->eps0 <= 0.0) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
-                          "amun_search_options.eps0: %g is not greater than 0", o->eps0);
-    }
+    AMUN__CHECK(check_positive("eps0", o->eps0));
+    AMUN__CHECK(check_positive("pilot_eps", o->pilot_eps));
+    AMUN__CHECK(check_positive("init_norm", o->init_norm));
+    AMUN__CHECK(check_positive("alpha", o->alpha));
     if (o->growth <= 1.0) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
                           "amun_search_options.growth: %g is not greater than 1", o->growth);
     }
-    if (o->eps_max > 0.0 && o->eps_max < o->eps0) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
-                          "amun_search_options.eps_max: %g is below eps0 = %g", o->eps_max,
-                          o->eps0);
+    AMUN__CHECK(check_below_cap(o, "eps0", o->eps0));
+    if (o->pilot > 0) {
+        AMUN__CHECK(check_below_cap(o, "pilot_eps", o->pilot_eps));
     }
-    return AMUN_OK;
+    return check_method(o);
 }
 
 amun_status amun__attack_check(const amun_attack *attack)

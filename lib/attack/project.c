@@ -96,6 +96,18 @@ void amun__project_step_l2(float *a, const float *x, const float *g, double g_no
     }
 }
 
+void amun__project_step_sphere(float *a, const float *x, const float *g, double g_norm,
+                               double alpha, double eps, size_t n)
+{
+    double rate = alpha / (g_norm + tiny_norm);
+    double distance = moved_distance(a, x, g, rate, n);
+    double scale = distance > 0.0 ? eps / distance : 0.0;
+    for (size_t i = 0; i < n; i++) {
+        double d = ((double)a[i] + rate * (double)g[i]) - (double)x[i];
+        a[i] = amun__project_clamp01((double)x[i] + scale * d);
+    }
+}
+
 void amun__project_step_linf(float *a, const float *x, const float *g, double alpha, double eps,
                              size_t n)
 {

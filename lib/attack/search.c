@@ -5,9 +5,11 @@
  * is tested before each step, so the result is the first wrong iterate. A slot that is done takes
  * the next waiting sample at once; when none is left, the slots are packed into ever smaller plans.
  */
+#include <stdlib.h>
+
 #include "attack/attack_private.h"
 
-/* Below this norm the softmax is saturated in float, and the margin points the way instead. */
+/* Of a gradient; see amun__search_saturated(). */
 static const double saturated_norm = 1e-8;
 
 typedef struct slot {
@@ -24,6 +26,7 @@ typedef struct slot {
 typedef struct search {
     amun__job *job;
     const amun_search_options *options;
+    double eps0; /* the options', or what the pilot says */
     amun__workspace space;
     slot *slots; /* [space.batch] */
     double cap;
@@ -37,7 +40,7 @@ typedef struct search {
 
 static void begin_radius(const search *s, slot *t)
 {
-    t->result.eps = s->options->eps0;
+    t->result.eps = s->eps0;
     t->step = 0;
     t->margin = 0;
     t->done = 0;
@@ -73,7 +76,7 @@ static void retry(search *s, size_t i)
     float *a = s->space.current + i * n;
     const float *x = s->space.clean + i * n;
     int64_t id = amun__job_id(s->job, t->row);
-    amun__project_start(o->norm, a, x, o->eps0, o->seed, id, 0, n);
+    amun__project_start(o->norm, a, x, s->eps0, o->seed, id, 0, n);
     t->result.flags |= AMUN_ATTACK_RETRIED;
     begin_radius(s, t);
 }
@@ -213,7 +216,7 @@ static void move(search *s, size_t i)
         return;
     }
     double norm = amun__project_norm(g, n);
-    if (o->margin_fallback && !t->margin && norm < saturated_norm) {
+    if (o->margin_fallback && !t->margin && amun__search_saturated(norm)) {
         /* one backward per forward: the margin's turn is in the next iteration, at the same point
          */
         t->margin = 1;
@@ -272,14 +275,33 @@ static amun_status begin(search *s)
     return AMUN_OK;
 }
 
-amun_status amun__search_run(amun__job *job, const amun_search_options *options)
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+bool amun__search_saturated(double gradient_norm)
 {
-    amun_status status = AMUN_OK;
-    search s = {.job = job, .options = options, .limit = job->count};
+    return gradient_norm < saturated_norm;
+}
+
+double amun__search_cap(const amun__job *job, const amun_search_options *options)
+{
     /* a ball of this radius holds the whole box: growing further cannot help */
     double whole = options->norm == AMUN_NORM_L2 ? sqrt((double)job->pixels) : 1.0;
-    s.cap = options->eps_max > 0.0 ? options->eps_max : whole;
-    size_t batch = amun__workspace_plan_size(job->count, (size_t)options->batch);
+    return options->eps_max > 0.0 ? options->eps_max : whole;
+}
+
+/* Rows first .. end - 1, from radius eps0. */
+static amun_status run_rows(amun__job *job, const amun_search_options *options, size_t first,
+                            size_t end, double eps0)
+{
+    amun_status status = AMUN_OK;
+    search s = {.job = job,
+                .options = options,
+                .eps0 = eps0,
+                .cap = amun__search_cap(job, options),
+                .next = first,
+                .limit = end,
+                .finished = first};
+    size_t batch = amun__workspace_plan_size(end - first, (size_t)options->batch);
     AMUN__TRY(amun__workspace_open(&s.space, job, batch, AMUN__MODE_ATTACK));
     AMUN__TRY(amun__calloc(job->ctx, &s.slots, batch, sizeof *s.slots));
     AMUN__TRY(begin(&s));
@@ -292,4 +314,57 @@ fail:
     amun__free(job->ctx, s.slots);
     amun__workspace_close(&s.space);
     return status;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The percentile (nearest rank) of the radii at which the first `count` rows flipped; rows that
+ * were wrong already say nothing about radii. */
+static amun_status read_pilot(const amun__job *job, const amun_search_options *options,
+                              size_t count, double *eps0)
+{
+    double *radii = NULL;
+    size_t flipped = 0;
+    AMUN__CHECK(amun__alloc(job->ctx, &radii, count, sizeof *radii));
+    for (size_t row = 0; row < count; row++) {
+        const amun_attack_record *r = &job->records[row];
+        if (r->outcome == AMUN_ATTACK_FLIPPED && r->updates > 0) {
+            radii[flipped++] = r->eps;
+        }
+    }
+    if (flipped > 0) {
+        qsort(radii, flipped, sizeof *radii, ascending);
+        double rank = ceil(options->pilot_percentile / 100.0 * (double)flipped);
+        *eps0 = radii[rank < 1.0 ? 0 : (size_t)rank - 1];
+    }
+    amun__free(job->ctx, radii);
+    return AMUN_OK;
+}
+
+static bool pilot_failed(const amun__job *job, size_t count)
+{
+    for (size_t row = 0; row < count; row++) {
+        if (amun__job_failed(&job->records[row])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+amun_status amun__search_run(amun__job *job, const amun_search_options *options)
+{
+    size_t pilot = (size_t)options->pilot < job->count ? (size_t)options->pilot : job->count;
+    double eps0 = options->eps0;
+    if (pilot > 0) {
+        AMUN__CHECK(run_rows(job, options, 0, pilot, options->pilot_eps));
+        AMUN__CHECK(read_pilot(job, options, pilot, &eps0));
+        if (options->on_failure == AMUN_FAILURE_ERROR && pilot_failed(job, pilot)) {
+            return AMUN_OK; /* the caller turns the lowest failing row into an error */
+        }
+    }
+    return pilot < job->count ? run_rows(job, options, pilot, job->count, eps0) : AMUN_OK;
 }

@@ -77,6 +77,11 @@ static amun_status admit(walk_run *r, size_t i)
 static amun_status retire(walk_run *r, size_t i)
 {
     amun__slot *slot = &r->slots[i];
+    const amun__walk *walk = r->walk;
+    if (walk->revive != NULL && amun__job_failed(&slot->result) && walk->revive(walk, slot)) {
+        slot->done = 0;
+        return AMUN_OK;
+    }
     AMUN__CHECK(
         amun__job_finish(r->walk->job, slot->row, &slot->result, slot->clean, slot->current));
     r->finished++;

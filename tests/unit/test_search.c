@@ -273,6 +273,87 @@ START_TEST(test_retry)
 }
 END_TEST
 
+/* ---- pilot -----------------------------------------------------------------------------------
+ */
+
+/* z = (x1 - 0.45, 0) at gaps 0.005, 0.015, 0.03, 0.07 and one that is wrong already: from 0.01 they
+ * flip at radii 0.01, 0.02, 0.04, 0.08. */
+START_TEST(test_pilot)
+{
+    enum { PILOT = 5, COUNT = 11 };
+    const float gaps[PILOT] = {0.03f, -0.2f, 0.07f, 0.005f, 0.015f};
+    const double radii[PILOT] = {0.04, 0.01, 0.08, 0.01, 0.02};
+    const double percentiles[] = {0, 25, 26, 50, 75, 95, 100};
+    const double starts[] = {0.01, 0.01, 0.02, 0.02, 0.04, 0.08, 0.08};
+    amun_model *model = toy_model(ctx, 1.0f);
+    for (size_t p = 0; p < 7; p++) {
+        amun_search_options options = search_options();
+        options.pilot = PILOT;
+        options.pilot_percentile = percentiles[p];
+        options.batch = 1 + (int32_t)p * 3;
+        samples s;
+        samples_open(&s, COUNT, 2, 1, 1);
+        for (size_t i = 0; i < COUNT; i++) {
+            s.images[2 * i] = 0.45f + (i < PILOT ? gaps[i] : 0.0005f);
+            s.images[2 * i + 1] = 0.5f;
+        }
+        amun_attack *attack = search_attack(ctx, &options);
+        ck_ok(samples_run(&s, attack, model));
+        for (size_t i = 0; i < COUNT; i++) {
+            ck_assert_int_eq(s.records[i].outcome, AMUN_ATTACK_FLIPPED);
+            ck_close(s.records[i].eps, i < PILOT ? radii[i] : starts[p], 1e-12);
+            if (i >= PILOT) { /* one step across */
+                ck_assert_int_eq(s.records[i].updates, 1);
+                ck_close(s.records[i].l2, starts[p] / 10, 1e-6);
+            }
+        }
+        amun_attack_unref(attack);
+        samples_close(&s);
+    }
+    amun_model_unref(model);
+}
+END_TEST
+
+/* A pilot of everything; one in which nothing flips; one whose failure is an error. */
+START_TEST(test_pilot_edges)
+{
+    enum { COUNT = 6 };
+    amun_model *model = toy_model(ctx, 1.0f);
+    amun_search_options options = search_options();
+    samples s;
+    samples_open(&s, COUNT, 2, 1, 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        s.images[2 * i] = i < 2 ? 0.95f : 0.451f; /* 0.5 away, and 0.001 */
+        s.ids[i] = 50 + (int64_t)i;
+    }
+    options.pilot = 100;
+    amun_attack *attack = search_attack(ctx, &options);
+    ck_ok(samples_run(&s, attack, model));
+    for (size_t i = 0; i < COUNT; i++) {
+        ck_close(s.records[i].eps, i < 2 ? 0.64 : 0.01, 1e-12);
+    }
+    amun_attack_unref(attack);
+
+    options.pilot = 2;
+    options.eps_max = 0.2;
+    attack = search_attack(ctx, &options);
+    ck_ok(samples_run(&s, attack, model));
+    for (size_t i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(s.records[i].outcome,
+                         i < 2 ? AMUN_ATTACK_FAILED_CAP : AMUN_ATTACK_FLIPPED);
+        ck_close(s.records[i].eps, i < 2 ? 0.16 : 0.04, 1e-12);
+    }
+    amun_attack_unref(attack);
+
+    options.on_failure = AMUN_FAILURE_ERROR;
+    attack = search_attack(ctx, &options);
+    ck_fails(samples_run(&s, attack, model), AMUN_ERROR_NUMERIC, "sample 50");
+    amun_attack_unref(attack);
+    samples_close(&s);
+    amun_model_unref(model);
+}
+END_TEST
+
 /* The message names the lowest failing sample whatever the batch is. */
 START_TEST(test_policy_error)
 {
@@ -583,6 +664,9 @@ END_TEST
 START_TEST(test_out_of_memory)
 {
     amun_model *model = toy_model(ctx, 1.0f);
+    amun_search_options options = search_options();
+    options.method = 1 + _i % 3;
+    options.pilot = _i == 3 ? 2 : 0;
     amun_status status = AMUN_ERROR_OUT_OF_MEMORY;
     int64_t n = 1;
     for (; status == AMUN_ERROR_OUT_OF_MEMORY; n++) {
@@ -591,7 +675,7 @@ START_TEST(test_out_of_memory)
         s.images[0] = s.images[2] = s.images[4] = 0.5f;
         amun_attack *attack = NULL;
         atomic_store(&allocator.fail_at, n);
-        status = amun_attack_create_search(&attack, ctx, NULL);
+        status = amun_attack_create_search(&attack, ctx, &options);
         if (status == AMUN_OK) {
             status = samples_run(&s, attack, model);
         }
@@ -621,8 +705,10 @@ int main(void)
     tcase_add_test(toy, test_margin_fallback);
     tcase_add_test(toy, test_retry);
     tcase_add_test(toy, test_policy_error);
+    tcase_add_test(toy, test_pilot);
+    tcase_add_test(toy, test_pilot_edges);
     tcase_add_test(toy, test_mixed_lengths);
-    tcase_add_test(toy, test_out_of_memory);
+    tcase_add_loop_test(toy, test_out_of_memory, 0, 4);
     TCase *real = tcase_create("digits");
     tcase_add_unchecked_fixture(real, setup_digits, teardown);
     tcase_add_test(real, test_oracle);

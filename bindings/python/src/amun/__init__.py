@@ -26,8 +26,8 @@ from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKin
                     Dtype, EnsembleMethod, FailurePolicy, FormatError, InternalError,
                     InvalidArgumentError, IoError, LayerKind, LogLevel, LotosMatch, Mode, Norm,
                     NotFoundError, NumericError, Optimiser, OutOfMemoryError, Padding, Progress,
-                    RmiaMode, RmiaPopulation, Schedule, SelectRule, ShapeError, Signal,
-                    SpectrumMethod, StateError, TrwControl, TrwScore, UnlearnMethod,
+                    RmiaMode, RmiaPopulation, Schedule, SearchMethod, SelectRule, ShapeError,
+                    Signal, SpectrumMethod, StateError, TrwControl, TrwScore, UnlearnMethod,
                     UnsupportedError, Verdict, default_context)
 from ._certify import Certified, certify, transfer_bound, unlearn_diagnose
 from ._clip import Clipper, ClipOptions

@@ -77,7 +77,8 @@ class Attack(Handle):
 
     @classmethod
     def search(cls, context=None, **options):
-        """The nearest adversarial example by growing radii: what AMUN forgets with."""
+        """The nearest adversarial example: what AMUN forgets with. By growing radii, or with
+        method=SearchMethod.DDN or SearchMethod.FMN in a fixed number of `steps`."""
         return cls._create(lib.amun_attack_create_search, SearchOptions(**options), context)
 
     @classmethod

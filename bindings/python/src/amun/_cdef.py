@@ -268,6 +268,12 @@ enum {
     AMUN_FAILURE_ERROR = 3,
     AMUN_FAILURE_RETRY = 4,
 };
+typedef int32_t amun_search_method;
+enum {
+    AMUN_SEARCH_EPSILON = 1,
+    AMUN_SEARCH_DDN = 2,
+    AMUN_SEARCH_FMN = 3,
+};
 typedef struct amun_search_options {
     size_t struct_size;
     amun_norm norm;
@@ -281,6 +287,15 @@ typedef struct amun_search_options {
     amun_failure_policy on_failure;
     int32_t batch;
     uint64_t seed;
+    amun_search_method method;
+    int32_t pilot;
+    double pilot_eps;
+    double pilot_percentile;
+    double init_norm;
+    double gamma;
+    double gamma_final;
+    double alpha;
+    double alpha_final;
 } amun_search_options;
 amun_status amun_search_options_init(amun_search_options *opts, size_t size);
 typedef int32_t amun_attack_loss;
@@ -352,6 +367,7 @@ enum {
     AMUN_ATTACK_FAILED_CAP = 3,
     AMUN_ATTACK_FAILED_GRADIENT = 4,
     AMUN_ATTACK_FAILED_NUMERIC = 5,
+    AMUN_ATTACK_FAILED_BUDGET = 6,
 };
 typedef struct amun_attack_record {
     int64_t index;
@@ -1129,13 +1145,15 @@ ENUMS = {'amun_status': {'OK': 0,
  'amun_mode': {'INFER': 1, 'ATTACK': 2, 'TRAIN': 3, 'TUNE': 4},
  'amun_norm': {'L2': 1, 'LINF': 2},
  'amun_failure_policy': {'LEAVE_OUT': 1, 'KEEP_IN_DF': 2, 'ERROR': 3, 'RETRY': 4},
+ 'amun_search_method': {'EPSILON': 1, 'DDN': 2, 'FMN': 3},
  'amun_attack_loss': {'CE': 1, 'DLR': 2, 'DLR_TARGETED': 3},
  'amun_clamp': {'PIXELS': 1, 'NORMALISED': 2},
  'amun_attack_outcome': {'FLIPPED': 1,
                          'NOT_FLIPPED': 2,
                          'FAILED_CAP': 3,
                          'FAILED_GRADIENT': 4,
-                         'FAILED_NUMERIC': 5},
+                         'FAILED_NUMERIC': 5,
+                         'FAILED_BUDGET': 6},
  'amun_miann_features': {'LOGITS': 1, 'LOGPROBS': 2, 'PROBS': 3, 'SCALAR': 4},
  'amun_miann_kernel': {'LINEAR': 1, 'RBF': 2, 'HINGE': 3},
  'amun_ulira_variance': {'PER_SAMPLE': 1, 'POOLED': 2, 'GLOBAL_REF': 3},
@@ -1212,7 +1230,9 @@ ENUMS = {'amun_status': {'OK': 0,
 
 # struct: its fields that hold a value of an enumeration
 ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
- 'amun_search_options': {'norm': 'amun_norm', 'on_failure': 'amun_failure_policy'},
+ 'amun_search_options': {'norm': 'amun_norm',
+                         'on_failure': 'amun_failure_policy',
+                         'method': 'amun_search_method'},
  'amun_apgd_options': {'norm': 'amun_norm', 'loss': 'amun_attack_loss'},
  'amun_square_options': {'norm': 'amun_norm'},
  'amun_standard_options': {'norm': 'amun_norm'},
