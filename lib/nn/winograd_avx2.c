@@ -43,29 +43,17 @@ WINO_INLINE void src_tile(float *v, int64_t stride, const patch *p, bool inside)
     }
 }
 
-static int64_t clip(int64_t x, int64_t low, int64_t high)
-{
-    return x < low ? low : x > high ? high : x;
-}
-
 static patch patch_at(const amun__winograd *w, wino_tile tile)
 {
     patch p = {.row = w->src_width * w->src_block,
                .pixel = w->src_block,
                .y = tile.y - w->pad[0],
                .x = tile.x - w->pad[1]};
-    p.y0 = clip(-p.y, 0, 6);
-    p.y1 = clip(w->src_height - p.y, 0, 6);
-    p.x0 = clip(-p.x, 0, 6);
-    p.x1 = clip(w->src_width - p.x, 0, 6);
+    p.y0 = wino_clip(-p.y, 0, 6);
+    p.y1 = wino_clip(w->src_height - p.y, 0, 6);
+    p.x0 = wino_clip(-p.x, 0, 6);
+    p.x1 = wino_clip(w->src_width - p.x, 0, 6);
     return p;
-}
-
-/* Where the b-th 8 channels of an image start. */
-static int64_t plane_at(int64_t image, int64_t b, int64_t channels, int64_t block, int64_t pixels)
-{
-    int64_t blocks = (channels + block - 1) / block, from = b * 8;
-    return ((image * blocks + from / block) * pixels) * block + from % block;
 }
 
 WINO_AVX2 void amun__wino_src_avx2(const wino_chunk *c, float *v, const float *src)
@@ -73,7 +61,7 @@ WINO_AVX2 void amun__wino_src_avx2(const wino_chunk *c, float *v, const float *s
     const amun__winograd *w = c->w;
     const int64_t blocks = c->at->src_blocks, pixels = w->src_height * w->src_width;
     for (int64_t first = 0; first < c->count; first += WINO_ROWS) {
-        float *to = v + first * blocks * 8;
+        float *to = v + first / WINO_ROWS * c->at->v_tiles;
         int64_t rows = c->count - first < WINO_ROWS ? c->count - first : WINO_ROWS;
         patch p[WINO_ROWS];
         int64_t image[WINO_ROWS];
@@ -84,11 +72,12 @@ WINO_AVX2 void amun__wino_src_avx2(const wino_chunk *c, float *v, const float *s
         }
         for (int64_t b = 0; b < blocks; b++) {
             for (int64_t r = 0; r < rows; r++) {
-                p[r].plane = src + plane_at(image[r], b, w->src_channels, w->src_block, pixels);
+                p[r].plane =
+                    src + wino_plane_at(image[r], b, w->src_channels, w->src_block, pixels);
                 if (p[r].y0 + p[r].x0 == 0 && p[r].y1 + p[r].x1 == 12) {
-                    src_tile(to + (b * WINO_ROWS + r) * 8, c->at->v, &p[r], true);
+                    src_tile(to + b * c->at->v_block + r * 8, c->at->v, &p[r], true);
                 } else {
-                    src_tile(to + (b * WINO_ROWS + r) * 8, c->at->v, &p[r], false);
+                    src_tile(to + b * c->at->v_block + r * 8, c->at->v, &p[r], false);
                 }
             }
         }
@@ -128,13 +117,12 @@ WINO_AVX2 void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const float *
 {
     const wino_layout *at = c->at;
     const int64_t rows = (c->count + WINO_ROWS - 1) / WINO_ROWS;
-    const int64_t a_size = at->src_blocks * WINO_ROWS * 8, m_size = WINO_ROWS * WINO_COLUMNS;
     for (int64_t point = 0; point < WINO_POINTS; point++) {
         for (int64_t j = 0; j < at->dst_blocks; j++) {
             const float *b = u + point * at->u + j * at->src_blocks * 8 * WINO_COLUMNS;
             for (int64_t i = 0; i < rows; i++) {
-                block_product(m + point * at->m + (i * at->dst_blocks + j) * m_size,
-                              v + point * at->v + i * a_size, b, at->src_blocks);
+                block_product(m + point * at->m + i * at->m_tiles + j * at->m_block,
+                              v + point * at->v + i * at->v_tiles, b, at->src_blocks);
             }
         }
     }
@@ -206,20 +194,19 @@ WINO_AVX2 void amun__wino_dst_avx2(const wino_chunk *c, float *dst, const float 
                                    const amun__winograd_tail *tail)
 {
     const amun__winograd *w = c->w;
-    const int64_t blocks = c->at->dst_blocks, pixels = w->dst_height * w->dst_width;
+    const int64_t pixels = w->dst_height * w->dst_width;
     const int64_t eights = (w->dst_channels + w->dst_block - 1) / w->dst_block * w->dst_block / 8;
     for (int64_t i = 0; i < c->count; i++) {
         wino_tile tile = wino_tile_at(c->at, c->first + i);
         target t = {.row = w->dst_width * w->dst_block,
                     .pixel = w->dst_block,
-                    .rows = clip(w->dst_height - tile.y, 0, 4),
-                    .columns = clip(w->dst_width - tile.x, 0, 4)};
-        const float *from =
-            m + i / WINO_ROWS * blocks * WINO_ROWS * WINO_COLUMNS + i % WINO_ROWS * WINO_COLUMNS;
+                    .rows = wino_clip(w->dst_height - tile.y, 0, 4),
+                    .columns = wino_clip(w->dst_width - tile.x, 0, 4)};
+        const float *from = m + i / WINO_ROWS * c->at->m_tiles + i % WINO_ROWS * WINO_COLUMNS;
         for (int64_t b = 0; b < eights; b++) {
-            t.at = dst + plane_at(tile.image, b, w->dst_channels, w->dst_block, pixels) +
+            t.at = dst + wino_plane_at(tile.image, b, w->dst_channels, w->dst_block, pixels) +
                    tile.y * t.row + tile.x * t.pixel;
-            dst_tile(&t, from + b / 2 * WINO_ROWS * WINO_COLUMNS + b % 2 * 8, c->at->m,
+            dst_tile(&t, from + b / 2 * c->at->m_block + b % 2 * 8, c->at->m,
                      bias_at(w, tail->bias, b * 8), tail);
         }
     }
