@@ -60,7 +60,7 @@ static void dump_list(const amun__dnnl_plan *m, const amun__list *list, const ch
     const amun_context *ctx = m->plan->ctx;
     for (int32_t i = 0; i < list->count; i++) {
         const amun__instr *instr = &list->items[i];
-        if (instr->kind == AMUN__INSTR_PRIMITIVE) {
+        if (instr->label[0] != '\0') {
             amun__log(ctx, AMUN__LOG_PLAN, "plan %s %d: %s", title, i, instr->label);
         } else {
             amun__log(ctx, AMUN__LOG_PLAN, "plan %s %d: %s %zu", title, i,

@@ -62,6 +62,8 @@ amun_status amun__code_emit(amun__code *code, const amun__instr *instr)
     amun__code_touch(code, instr->dst);
     amun__code_touch(code, instr->a);
     amun__code_touch(code, instr->b);
+    amun__code_touch(code, instr->bias);
+    amun__code_touch(code, instr->scratch);
     code->clock++;
     return AMUN_OK;
 }
@@ -100,9 +102,10 @@ void *amun__code_pointer(const amun__code *code, amun__ref ref)
 
 const char *amun__instr_name(amun__instr_kind kind)
 {
-    static const char *const names[] = {"?",         "primitive", "relu",  "relu",  "mask",
-                                        "add",       "add",       "scale", "copy",  "strided",
-                                        "normalise", "normalise", "pad",   "unpad", "fold"};
+    static const char *const names[] = {
+        "?",   "primitive", "relu", "relu",         "mask",      "add",
+        "add", "scale",     "copy", "strided",      "normalise", "normalise",
+        "pad", "unpad",     "fold", "conv filters", "conv",      "conv diff_weights"};
     return names[kind];
 }
 
@@ -175,6 +178,21 @@ static void run_padding(const amun_graph *graph, const amun__instr *instr, float
     (instr->kind == AMUN__INSTR_PAD ? amun__kernel_pad : amun__kernel_unpad)(dst, a, &frame);
 }
 
+static void run_winograd(const amun__code *code, const amun__instr *instr, float *dst,
+                         const float *a, const float *b)
+{
+    float *bias = amun__code_pointer(code, instr->bias);
+    float *scratch = amun__code_pointer(code, instr->scratch);
+    const amun__winograd_tail tail = {bias, instr->sum != 0, instr->relu != 0};
+    if (instr->kind == AMUN__INSTR_WINOGRAD_FILTERS) {
+        amun__winograd_filters(&instr->winograd, dst, a, instr->by_data != 0, instr->threads);
+    } else if (instr->kind == AMUN__INSTR_WINOGRAD) {
+        amun__winograd_run(&instr->winograd, dst, a, b, &tail, scratch, instr->threads);
+    } else {
+        amun__winograd_grad(&instr->winograd, dst, bias, a, b, scratch, instr->threads);
+    }
+}
+
 void amun__code_run(const amun__code *code, const amun_graph *graph, int64_t batch,
                     const amun__instr *instr)
 {
@@ -216,6 +234,11 @@ void amun__code_run(const amun__code *code, const amun_graph *graph, int64_t bat
         break;
     case AMUN__INSTR_FOLD:
         run_fold(code, graph, instr);
+        break;
+    case AMUN__INSTR_WINOGRAD_FILTERS:
+    case AMUN__INSTR_WINOGRAD:
+    case AMUN__INSTR_WINOGRAD_GRAD:
+        run_winograd(code, instr, dst, a, b);
         break;
     case AMUN__INSTR_PRIMITIVE:
         break;

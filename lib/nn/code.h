@@ -4,6 +4,7 @@
 #define AMUN__CODE_H
 
 #include "nn/lower.h"
+#include "nn/winograd.h"
 
 typedef enum amun__space {
     AMUN__SPACE_NONE = 0,
@@ -33,7 +34,10 @@ typedef enum amun__instr_kind {
     AMUN__INSTR_UNNORMALISE, /* dst = a / std: its gradient */
     AMUN__INSTR_PAD,         /* dst = a with the padding of a convolution node around it */
     AMUN__INSTR_UNPAD,       /* its adjoint */
-    AMUN__INSTR_FOLD /* weights (dst) and bias (b) of a convolution with batch norm and factor */
+    AMUN__INSTR_FOLD, /* weights (dst) and bias (b) of a convolution with batch norm and factor */
+    AMUN__INSTR_WINOGRAD_FILTERS, /* dst = transformed filters a */
+    AMUN__INSTR_WINOGRAD,         /* dst = [relu] (a * filters b + bias [+ dst]) */
+    AMUN__INSTR_WINOGRAD_GRAD     /* dst, bias = gradients of the weights; a: src, b: diff_dst */
 } amun__instr_kind;
 
 typedef struct amun__instr {
@@ -46,8 +50,11 @@ typedef struct amun__instr {
     size_t rows, dst_stride, a_stride; /* STRIDED */
     size_t planes, inner;              /* PAD, UNPAD: see amun__frame */
     int32_t node, bn;                  /* NORMALISE, PAD, UNPAD; FOLD */
-    uint8_t only_input;                /* backward: skipped unless diff_src is wanted */
-    uint8_t only_params;               /* backward: skipped unless diff_params is wanted */
+    amun__ref bias, scratch;           /* WINOGRAD... */
+    amun__winograd winograd;
+    int32_t threads, by_data, sum;
+    uint8_t only_input;  /* backward: skipped unless diff_src is wanted */
+    uint8_t only_params; /* backward: skipped unless diff_params is wanted */
     char label[96];
 } amun__instr;
 
@@ -77,7 +84,7 @@ amun_status amun__code_fixed(amun__code *code, amun__ref *out, size_t bytes); /*
 amun__ref amun__code_param(const amun_graph *graph, int32_t param, amun__space space);
 /* Says that the instruction now being emitted uses `ref`. */
 void amun__code_touch(amun__code *code, amun__ref ref);
-/* Appends a copy of `instr`, touches dst, a, b and moves the clock on. */
+/* Appends a copy of `instr`, touches what it names and moves the clock on. */
 amun_status amun__code_emit(amun__code *code, const amun__instr *instr);
 /* Offsets are final after this. */
 amun_status amun__code_plan(amun__code *code);

@@ -126,6 +126,54 @@ static amun_status conv_descriptors(amun__dnnl_plan *m, const amun__step *step, 
     return AMUN_OK;
 }
 
+/* Where dst lies: over the residual branch that it is added to, or in memory of its own. */
+static amun_status conv_target(amun__dnnl_plan *m, const amun__step *step, amun__ref *dst,
+                               int32_t dst_md)
+{
+    if (step->sum_in_place) {
+        *dst = m->values[step->sum].ref;
+        return AMUN_OK;
+    }
+    return amun__dnnl_new_slot(m, dst, dst_md);
+}
+
+/* From source and weights to the step's value, by our Winograd or by oneDNN's primitive. */
+static amun_status conv_emit(amun__dnnl_plan *m, int32_t s, amun__ref bias, int32_t bias_md,
+                             bool relu)
+{
+    const amun__step *step = &m->program.steps[s];
+    const amun__node *node = &m->plan->graph->nodes[step->node];
+    const amun__dnnl_saved *keep = &m->saved[s];
+    amun__dnnl_winograd own = {.node = step->node, .direction = AMUN__DNNL_FORWARD};
+    int32_t dst_md, weights_md;
+    amun__ref dst, packed;
+    bool wins;
+    AMUN__CHECK(amun__dnnl_md_query(m, &dst_md, keep->forward, dnnl_query_dst_md));
+    AMUN__CHECK(amun__dnnl_winograd_wins(m, &wins, &own.form, node, keep->src_md, dst_md,
+                                         AMUN__DNNL_FORWARD));
+    if (wins) {
+        AMUN__CHECK(conv_target(m, step, &dst, dst_md));
+        own.dst = dst;
+        own.src = keep->src;
+        own.weights = keep->weights;
+        own.bias = bias;
+        own.sum = step->sum_in_place != 0;
+        own.relu = relu;
+        AMUN__CHECK(amun__dnnl_emit_winograd(m, &own));
+        return amun__dnnl_set_value(m, step->value, dst_md, dst);
+    }
+    AMUN__CHECK(amun__dnnl_md_query(m, &weights_md, keep->forward, dnnl_query_weights_md));
+    AMUN__CHECK(
+        amun__dnnl_pack(m, &packed, keep->weights, keep->weights_md, weights_md, step->node));
+    AMUN__CHECK(conv_target(m, step, &dst, dst_md));
+    const amun__dnnl_argument args[] = {{DNNL_ARG_SRC, keep->src_md, keep->src},
+                                        {DNNL_ARG_WEIGHTS, weights_md, packed},
+                                        {DNNL_ARG_BIAS, bias_md, bias},
+                                        {DNNL_ARG_DST, dst_md, dst}};
+    AMUN__CHECK(amun__dnnl_emit_primitive(m, keep->forward, step->node, "conv", args, 4));
+    return amun__dnnl_set_value(m, step->value, dst_md, dst);
+}
+
 amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
 {
     const amun__step *step = &m->program.steps[s];
@@ -135,7 +183,7 @@ amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
     bool training = amun__mode_trains(m->plan->mode);
     bool fuse_relu = !training && step->relu && (step->sum < 0 || step->sum_in_place);
     int32_t raw_md, src_md, dst_md, weights_md, bias_md;
-    amun__ref raw, weights, bias, packed, dst;
+    amun__ref raw, weights, bias;
     dnnl_primitive_attr_t attr = NULL;
     shim_op op = {.engine = m->engine,
                   .prop = training ? dnnl_forward_training : dnnl_forward_inference};
@@ -155,24 +203,11 @@ amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
         goto fail;
     }
     AMUN__TRY(amun__dnnl_md_query(m, &keep->src_md, keep->forward, dnnl_query_src_md));
-    AMUN__TRY(amun__dnnl_md_query(m, &dst_md, keep->forward, dnnl_query_dst_md));
-    AMUN__TRY(amun__dnnl_md_query(m, &weights_md, keep->forward, dnnl_query_weights_md));
     AMUN__TRY(conv_weights_md(m, &keep->weights_md, node, dnnl_goihw, dnnl_oihw));
     AMUN__TRY(amun__dnnl_as_layout(m, &keep->src, raw, raw_md, keep->src_md, step->node));
     keep->weights = weights;
     AMUN__TRY(amun__dnnl_emit_fold(m, step, weights, bias));
-    AMUN__TRY(amun__dnnl_pack(m, &packed, weights, keep->weights_md, weights_md, step->node));
-    if (step->sum_in_place) {
-        dst = m->values[step->sum].ref;
-    } else {
-        AMUN__TRY(amun__dnnl_new_slot(m, &dst, dst_md));
-    }
-    const amun__dnnl_argument args[] = {{DNNL_ARG_SRC, keep->src_md, keep->src},
-                                        {DNNL_ARG_WEIGHTS, weights_md, packed},
-                                        {DNNL_ARG_BIAS, bias_md, bias},
-                                        {DNNL_ARG_DST, dst_md, dst}};
-    AMUN__TRY(amun__dnnl_emit_primitive(m, keep->forward, step->node, "conv", args, 4));
-    AMUN__TRY(amun__dnnl_set_value(m, step->value, dst_md, dst));
+    AMUN__TRY(conv_emit(m, s, bias, bias_md, fuse_relu));
     AMUN__TRY(amun__dnnl_emit_tail(m, step, fuse_relu));
 fail:
     if (attr != NULL) {
@@ -189,7 +224,9 @@ static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op 
     const amun__dnnl_value *v = &m->values[step->value];
     const amun__dnnl_saved *keep = &m->saved[s];
     dnnl_primitive_desc_t pd = NULL;
+    amun__dnnl_winograd own = {.node = step->node, .direction = AMUN__DNNL_BY_WEIGHTS};
     int32_t any, index, bias_md;
+    bool wins;
     amun__ref target, bias = {0};
     amun_status status;
     AMUN__TRY(conv_weights_md(m, &any, node, dnnl_format_tag_any, dnnl_format_tag_any));
@@ -203,11 +240,21 @@ static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op 
         status = amun__dnnl_fail(m, created, step->node, "convolution backward by weights");
         goto fail;
     }
-    AMUN__TRY(amun__dnnl_md_query(m, &index, pd, dnnl_query_diff_weights_md));
-    AMUN__TRY(amun__dnnl_grad_target(m, &target, node->weight, keep->weights_md, index));
     if (node->bias >= 0) {
         bias = amun__code_param(graph, node->bias, AMUN__SPACE_GRADS);
     }
+    AMUN__TRY(amun__dnnl_winograd_wins(m, &wins, &own.form, node, keep->src_md, v->md,
+                                       AMUN__DNNL_BY_WEIGHTS));
+    if (wins) {
+        own.dst = amun__code_param(graph, node->weight, AMUN__SPACE_GRADS);
+        own.src = keep->src;
+        own.diff = v->diff;
+        own.bias = bias;
+        status = amun__dnnl_emit_winograd(m, &own);
+        goto fail;
+    }
+    AMUN__TRY(amun__dnnl_md_query(m, &index, pd, dnnl_query_diff_weights_md));
+    AMUN__TRY(amun__dnnl_grad_target(m, &target, node->weight, keep->weights_md, index));
     const amun__dnnl_argument args[] = {{DNNL_ARG_SRC, keep->src_md, keep->src},
                                         {DNNL_ARG_DIFF_DST, v->md, v->diff},
                                         {DNNL_ARG_DIFF_WEIGHTS, index, target},
@@ -221,6 +268,37 @@ fail:
     return status;
 }
 
+/* From the gradient of the step's value to that of its source, in a new slot. */
+static amun_status conv_emit_by_data(amun__dnnl_plan *m, int32_t s, const_dnnl_primitive_desc_t pd,
+                                     int32_t diff_md, amun__ref *target)
+{
+    const amun__step *step = &m->program.steps[s];
+    const amun__node *node = &m->plan->graph->nodes[step->node];
+    const amun__dnnl_value *v = &m->values[step->value];
+    const amun__dnnl_saved *keep = &m->saved[s];
+    amun__dnnl_winograd own = {.node = step->node, .direction = AMUN__DNNL_BY_DATA};
+    int32_t weights_md;
+    amun__ref packed;
+    bool wins;
+    AMUN__CHECK(
+        amun__dnnl_winograd_wins(m, &wins, &own.form, node, diff_md, v->md, AMUN__DNNL_BY_DATA));
+    if (wins) {
+        AMUN__CHECK(amun__dnnl_new_slot(m, target, diff_md));
+        own.dst = *target;
+        own.src = v->diff;
+        own.weights = keep->weights;
+        return amun__dnnl_emit_winograd(m, &own);
+    }
+    AMUN__CHECK(amun__dnnl_md_query(m, &weights_md, pd, dnnl_query_weights_md));
+    AMUN__CHECK(
+        amun__dnnl_pack(m, &packed, keep->weights, keep->weights_md, weights_md, step->node));
+    AMUN__CHECK(amun__dnnl_new_slot(m, target, diff_md));
+    const amun__dnnl_argument args[] = {{DNNL_ARG_DIFF_DST, v->md, v->diff},
+                                        {DNNL_ARG_WEIGHTS, weights_md, packed},
+                                        {DNNL_ARG_DIFF_SRC, diff_md, *target}};
+    return amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_src", args, 3);
+}
+
 static amun_status conv_backward_data(amun__dnnl_plan *m, int32_t s, shim_op op)
 {
     const amun__step *step = &m->program.steps[s];
@@ -228,8 +306,8 @@ static amun_status conv_backward_data(amun__dnnl_plan *m, int32_t s, shim_op op)
     const amun__dnnl_value *v = &m->values[step->value];
     const amun__dnnl_saved *keep = &m->saved[s];
     dnnl_primitive_desc_t pd = NULL;
-    int32_t any, weights_md, diff_md = keep->src_md;
-    amun__ref packed, target;
+    int32_t any, diff_md = keep->src_md;
+    amun__ref target;
     amun_status status;
     AMUN__TRY(conv_weights_md(m, &any, node, dnnl_format_tag_any, dnnl_format_tag_any));
     if (input_channels(m, node) <
@@ -246,13 +324,7 @@ static amun_status conv_backward_data(amun__dnnl_plan *m, int32_t s, shim_op op)
         goto fail;
     }
     AMUN__TRY(amun__dnnl_md_query(m, &diff_md, pd, dnnl_query_diff_src_md));
-    AMUN__TRY(amun__dnnl_md_query(m, &weights_md, pd, dnnl_query_weights_md));
-    AMUN__TRY(amun__dnnl_pack(m, &packed, keep->weights, keep->weights_md, weights_md, step->node));
-    AMUN__TRY(amun__dnnl_new_slot(m, &target, diff_md));
-    const amun__dnnl_argument args[] = {{DNNL_ARG_DIFF_DST, v->md, v->diff},
-                                        {DNNL_ARG_WEIGHTS, weights_md, packed},
-                                        {DNNL_ARG_DIFF_SRC, diff_md, target}};
-    AMUN__TRY(amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_src", args, 3));
+    AMUN__TRY(conv_emit_by_data(m, s, pd, diff_md, &target));
     status = amun__dnnl_pads(node)
                  ? amun__dnnl_pad_backward(m, s, target, diff_md)
                  : amun__dnnl_contribute(m, step->inputs[0], target, diff_md, true);

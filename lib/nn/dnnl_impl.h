@@ -172,6 +172,26 @@ typedef enum amun__dnnl_direction {
 dnnl_status_t amun__dnnl_conv_create(dnnl_primitive_desc_t *pd, shim_op *op, int64_t channels,
                                      amun__dnnl_direction direction);
 
+/* ---- our own Winograd convolutions (dnnl_winograd.c) */
+
+/* Whether this pass of a convolution goes to our kernels instead of oneDNN's primitive for the same
+ * layouts; `w` gets its form. src_md, dst_md: of the convolution, whatever the direction. */
+amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winograd *w,
+                                     const amun__node *node, int32_t src_md, int32_t dst_md,
+                                     amun__dnnl_direction direction);
+
+typedef struct amun__dnnl_winograd {
+    int32_t node;
+    amun__dnnl_direction direction;
+    amun__winograd form;
+    /* forward: dst, src; by data: diff_src, diff_dst; by weights: diff_weights (plain), src */
+    amun__ref dst, src;
+    amun__ref weights, bias; /* plain; bias may be none */
+    amun__ref diff;          /* by weights: diff_dst; `bias` is its gradient */
+    bool sum, relu;          /* forward */
+} amun__dnnl_winograd;
+amun_status amun__dnnl_emit_winograd(amun__dnnl_plan *m, const amun__dnnl_winograd *o);
+
 /* ---- steps */
 
 amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s);

@@ -89,8 +89,7 @@ static void run_list(profile *p, amun__dnnl_plan *m, const amun__list *list, con
             amun__code_run(&m->code, m->plan->graph, m->plan->batch, instr);
         }
         double ms = 1e3 * (amun__now() - began);
-        book(p, part, i,
-             instr->kind == AMUN__INSTR_PRIMITIVE ? instr->label : amun__instr_name(instr->kind),
+        book(p, part, i, instr->label[0] != '\0' ? instr->label : amun__instr_name(instr->kind),
              ms);
     }
 }

@@ -1,0 +1,286 @@
+/* winograd.c - Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308): which tiles are worked on
+ * together, where their numbers lie, which thread does them. */
+#include "nn/winograd_kernels.h"
+
+bool amun__winograd_available(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return false;
+#endif
+}
+
+#if defined(__x86_64__)
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Floats, as an odd number of cache lines. */
+static int64_t odd_lines(int64_t floats)
+{
+    return (ceil_div(floats, 16) | 1) * 16;
+}
+
+/* A chunk's V and M should stay near the core, but the filters are read once per chunk. */
+/* Medians over ResNet-18's shapes on one core with 512 KiB of L2: from 32 to 96 tiles all is within
+ * 10 %; filters that no cache holds are worth more tiles at once. */
+enum {
+    CHUNK_BYTES = 768 * 1024,
+    CHUNK_LEAST = 48,
+    CHUNK_LEAST_LARGE = 96,
+    GRAD_TILES = 96,
+    GRAD_TILES_LARGE = 192,
+    LARGE_FILTERS = 8 * 1024 * 1024
+};
+
+static bool large_filters(const wino_layout *at)
+{
+    return WINO_POINTS * 4 * at->src_blocks * 8 * at->dst_blocks * 16 > LARGE_FILTERS;
+}
+
+static int64_t chunk_tiles(const wino_layout *at, int32_t threads)
+{
+    int64_t per_tile = WINO_POINTS * 4 * (at->src_blocks * 8 + at->dst_blocks * 16);
+    int64_t chunk = CHUNK_BYTES / per_tile,
+            least = large_filters(at) ? CHUNK_LEAST_LARGE : CHUNK_LEAST;
+    int64_t chunks = ceil_div(at->tiles, chunk < least ? least : chunk);
+    chunks = ceil_div(chunks, threads) * threads; /* as much work for each */
+    return ceil_div(ceil_div(at->tiles, chunks), WINO_ROWS) * WINO_ROWS;
+}
+
+static wino_layout lay_out(const amun__winograd *w, int32_t threads)
+{
+    wino_layout at = {.tiles_h = ceil_div(w->dst_height, 4),
+                      .tiles_w = ceil_div(w->dst_width, 4),
+                      .src_blocks = ceil_div(w->src_channels, w->src_block) * w->src_block / 8,
+                      .dst_blocks = ceil_div(w->dst_channels, 16)};
+    at.tiles = w->batch * at.tiles_h * at.tiles_w;
+    at.chunk = chunk_tiles(&at, threads);
+    at.v_block = WINO_ROWS * 8;
+    at.v_tiles = at.src_blocks * at.v_block;
+    at.m_block = WINO_ROWS * WINO_COLUMNS;
+    at.m_tiles = at.dst_blocks * at.m_block;
+    at.v = odd_lines(at.chunk * at.src_blocks * 8);
+    at.m = odd_lines(at.chunk * at.dst_blocks * 16);
+    at.u = odd_lines(at.src_blocks * 8 * at.dst_blocks * 16);
+    return at;
+}
+
+size_t amun__winograd_filter_floats(const amun__winograd *w)
+{
+    return (size_t)(WINO_POINTS * lay_out(w, 1).u);
+}
+
+static int64_t worker_floats(const wino_layout *at)
+{
+    return WINO_POINTS * (at->v + at->m);
+}
+
+size_t amun__winograd_scratch_floats(const amun__winograd *w, int32_t threads)
+{
+    wino_layout at = lay_out(w, threads);
+    return (size_t)(threads * worker_floats(&at));
+}
+
+/* g[tap][k]: filter from src channel `s` to the dst channel block `j`; zeros past the ends. */
+static void gather(float g[9 * WINO_COLUMNS], const amun__winograd *w, const float *weights,
+                   int64_t s, int64_t j, bool by_data)
+{
+    for (int64_t k = 0; k < WINO_COLUMNS; k++) {
+        int64_t d = j * WINO_COLUMNS + k;
+        bool exists = s < w->src_channels && d < w->dst_channels;
+        const float *from =
+            weights + 9 * (by_data ? s * w->dst_channels + d : d * w->src_channels + s);
+        for (int64_t tap = 0; tap < 9; tap++) {
+            g[tap * WINO_COLUMNS + k] = exists ? from[by_data ? 8 - tap : tap] : 0;
+        }
+    }
+}
+
+void amun__winograd_filters(const amun__winograd *w, float *dst, const float *weights, bool by_data,
+                            int32_t threads)
+{
+    const wino_layout at = lay_out(w, 1);
+    const int64_t sources = at.src_blocks * 8;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t i = 0; i < at.dst_blocks * sources; i++) {
+        _Alignas(32) float g[9 * WINO_COLUMNS];
+        gather(g, w, weights, i % sources, i / sources, by_data);
+        amun__wino_filter_avx2(dst + i * WINO_COLUMNS, at.u, g);
+    }
+}
+
+void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, const float *filters,
+                        const amun__winograd_tail *tail, float *scratch, int32_t threads)
+{
+    const wino_layout at = lay_out(w, threads);
+    const int64_t chunks = ceil_div(at.tiles, at.chunk);
+    int64_t next = 0;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int32_t worker = 0; worker < threads; worker++) {
+        float *v = scratch + worker * worker_floats(&at), *m = v + WINO_POINTS * at.v;
+        for (;;) { /* whoever is free takes the next one: tiles do not depend on each other */
+            int64_t i;
+#pragma omp atomic capture
+            i = next++;
+            if (i >= chunks) {
+                break;
+            }
+            wino_chunk c = {.w = w, .at = &at, .first = i * at.chunk};
+            c.count = at.tiles - c.first < at.chunk ? at.tiles - c.first : at.chunk;
+            amun__wino_src_avx2(&c, v, src);
+            amun__wino_gemm_avx2(&c, m, v, filters);
+            amun__wino_dst_avx2(&c, dst, m, tail);
+        }
+    }
+}
+
+/* ---- by weights ------------------------------------------------------------------------------ */
+
+/* As many tiles that sums over them are long beside the reading of U; not a matter of threads. */
+static wino_layout lay_out_grad(const amun__winograd *w)
+{
+    wino_layout at = lay_out(w, 1);
+    int64_t all = ceil_div(at.tiles, WINO_ROWS) * WINO_ROWS;
+    at.chunk = large_filters(&at) ? GRAD_TILES_LARGE : GRAD_TILES;
+    at.chunk = all < at.chunk ? all : at.chunk;
+    at.v_tiles = WINO_ROWS * 8;
+    at.v_block = at.chunk * 8;
+    at.m_tiles = WINO_ROWS * WINO_COLUMNS;
+    at.m_block = at.chunk * WINO_COLUMNS;
+    at.v = odd_lines(at.src_blocks * at.v_block);
+    at.m = odd_lines(at.dst_blocks * at.m_block);
+    return at;
+}
+
+size_t amun__winograd_grad_scratch_floats(const amun__winograd *w)
+{
+    wino_layout at = lay_out_grad(w);
+    return (size_t)(WINO_POINTS * (at.v + at.m + at.u));
+}
+
+/* All threads: the transforms of a chunk (6 tiles each time), then its 36 products. */
+static void grad_chunk(const amun__winograd *w, const wino_layout *at, int64_t first, float *u,
+                       float *v, float *m, const float *src, const float *diff_dst)
+{
+    const wino_chunk all = {w, at, first,
+                            at->tiles - first < at->chunk ? at->tiles - first : at->chunk};
+    const int64_t sixes = ceil_div(all.count, WINO_ROWS);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < 2 * sixes; i++) {
+        int64_t from = i / 2 * WINO_ROWS;
+        wino_chunk six = {w, at, first + from,
+                          all.count - from < WINO_ROWS ? all.count - from : WINO_ROWS};
+        if (i % 2 == 0) {
+            amun__wino_src_avx2(&six, v + i / 2 * at->v_tiles, src);
+        } else {
+            amun__wino_diff_avx2(&six, m + i / 2 * at->m_tiles, diff_dst);
+        }
+    }
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < WINO_POINTS * at->dst_blocks; i++) {
+        amun__wino_outer_avx2(&all, u, v, m, i / at->dst_blocks, i % at->dst_blocks, first > 0);
+    }
+}
+
+static void scatter(const amun__winograd *w, float *diff_weights, const float *g, int64_t s,
+                    int64_t j)
+{
+    for (int64_t k = 0; k < WINO_COLUMNS && j * WINO_COLUMNS + k < w->dst_channels; k++) {
+        float *to = diff_weights + 9 * ((j * WINO_COLUMNS + k) * w->src_channels + s);
+        for (int64_t tap = 0; tap < 9; tap++) {
+            to[tap] = g[tap * WINO_COLUMNS + k];
+        }
+    }
+}
+
+/* Sums over images and pixels, in double and in their order. */
+static void sum_bias(const amun__winograd *w, float *diff_bias, const float *diff_dst,
+                     int32_t threads)
+{
+    const int64_t pixels = w->dst_height * w->dst_width;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t b = 0; b < ceil_div(w->dst_channels, 8); b++) {
+        double sum[8] = {0};
+        for (int64_t image = 0; image < w->batch; image++) {
+            const float *from =
+                diff_dst + wino_plane_at(image, b, w->dst_channels, w->dst_block, pixels);
+            for (int64_t p = 0; p < pixels; p++) {
+                for (int64_t k = 0; k < 8; k++) {
+                    sum[k] += from[p * w->dst_block + k];
+                }
+            }
+        }
+        for (int64_t k = 0; k < 8 && b * 8 + k < w->dst_channels; k++) {
+            diff_bias[b * 8 + k] = (float)sum[k];
+        }
+    }
+}
+
+void amun__winograd_grad(const amun__winograd *w, float *diff_weights, float *diff_bias,
+                         const float *src, const float *diff_dst, float *scratch, int32_t threads)
+{
+    const wino_layout at = lay_out_grad(w);
+    float *u = scratch, *v = u + WINO_POINTS * at.u, *m = v + WINO_POINTS * at.v;
+#pragma omp parallel num_threads(threads)
+    {
+        for (int64_t first = 0; first < at.tiles; first += at.chunk) {
+            grad_chunk(w, &at, first, u, v, m, src, diff_dst);
+        }
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < at.dst_blocks * w->src_channels; i++) {
+            _Alignas(32) float g[9 * WINO_COLUMNS];
+            int64_t j = i / w->src_channels, s = i % w->src_channels;
+            amun__wino_grad_avx2(g, u + (j * at.src_blocks * 8 + s) * WINO_COLUMNS, at.u);
+            scatter(w, diff_weights, g, s, j);
+        }
+    }
+    if (diff_bias != NULL) {
+        sum_bias(w, diff_bias, diff_dst, threads);
+    }
+}
+
+#else
+
+/* Never called: amun__winograd_available() says no. */
+size_t amun__winograd_filter_floats(const amun__winograd *w)
+{
+    (void)w;
+    return 0;
+}
+
+size_t amun__winograd_scratch_floats(const amun__winograd *w, int32_t threads)
+{
+    (void)w, (void)threads;
+    return 0;
+}
+
+size_t amun__winograd_grad_scratch_floats(const amun__winograd *w)
+{
+    (void)w;
+    return 0;
+}
+
+void amun__winograd_filters(const amun__winograd *w, float *dst, const float *weights, bool by_data,
+                            int32_t threads)
+{
+    (void)w, (void)dst, (void)weights, (void)by_data, (void)threads;
+}
+
+void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, const float *filters,
+                        const amun__winograd_tail *tail, float *scratch, int32_t threads)
+{
+    (void)w, (void)dst, (void)src, (void)filters, (void)tail, (void)scratch, (void)threads;
+}
+
+void amun__winograd_grad(const amun__winograd *w, float *diff_weights, float *diff_bias,
+                         const float *src, const float *diff_dst, float *scratch, int32_t threads)
+{
+    (void)w, (void)diff_weights, (void)diff_bias, (void)src, (void)diff_dst, (void)scratch;
+    (void)threads;
+}
+
+#endif

@@ -1,0 +1,42 @@
+/* winograd.h - our own F(4x4, 3x3) for 3x3 convolutions with stride 1 in f32: forward, by data (the
+ * same with turned filters) and by weights. For CPUs on which oneDNN has only direct ones. */
+#ifndef AMUN__WINOGRAD_H
+#define AMUN__WINOGRAD_H
+
+#include "core/core.h"
+
+/* One pass. Images are [batch][channels / block][height][width][block] with a block of 8 or 16; the
+ * channels that fill the last block are zeros, in src and in dst. By data, `src` is the gradient of
+ * the convolution's dst, with the padding turned round (2 - pad). */
+typedef struct amun__winograd {
+    int64_t batch;
+    int64_t src_channels, src_height, src_width, src_block;
+    int64_t dst_channels, dst_height, dst_width, dst_block;
+    int64_t pad[2]; /* 0, 1, 2: rows above and below, columns left and right */
+} amun__winograd;
+
+/* What follows the sum of products, as oneDNN's post-ops: dst = relu(conv + bias + dst). */
+typedef struct amun__winograd_tail {
+    const float *bias; /* [dst_channels] or NULL */
+    bool sum, relu;
+} amun__winograd_tail;
+
+bool amun__winograd_available(void); /* the CPU has AVX2 and FMA */
+
+/* Floats of the transformed filters, and of the memory that `threads` threads work in. */
+size_t amun__winograd_filter_floats(const amun__winograd *w);
+size_t amun__winograd_scratch_floats(const amun__winograd *w, int32_t threads);
+size_t amun__winograd_grad_scratch_floats(const amun__winograd *w);
+
+/* `weights`: the convolution's own, plain [out][in][3][3]; by_data: w->src_channels are its out. */
+void amun__winograd_filters(const amun__winograd *w, float *dst, const float *weights, bool by_data,
+                            int32_t threads);
+/* The same bytes for any number of threads. */
+void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, const float *filters,
+                        const amun__winograd_tail *tail, float *scratch, int32_t threads);
+/* diff_weights: plain [dst_channels][src_channels][3][3]; diff_dst lies as dst would. Overwritten.
+ * diff_bias (nullable): [dst_channels]. The same bytes for any number of threads. */
+void amun__winograd_grad(const amun__winograd *w, float *diff_weights, float *diff_bias,
+                         const float *src, const float *diff_dst, float *scratch, int32_t threads);
+
+#endif

@@ -1,0 +1,239 @@
+/* winograd_avx2.c - the three stages of a chunk of tiles with AVX2 and FMA: images to V, 36 matrix
+ * products M = V U, M to images. Filters to U. */
+#include "nn/winograd_kernels.h"
+
+#if defined(__x86_64__)
+#include "nn/winograd_avx2.h"
+
+/* ---- images to V ---------------------------------------------------------------------------- */
+
+/* 8 channels of one image, from which a tile reads 6x6 pixels: those in [y0, y1) x [x0, x1) exist,
+ * the others are zeros. `at` points to the tile's first pixel, which need not exist. */
+typedef struct patch {
+    const float *plane;
+    int64_t row, pixel; /* floats from one to the next */
+    int64_t y, x;       /* of the tile's first pixel */
+    int64_t y0, y1, x0, x1;
+} patch;
+
+WINO_INLINE void read_column(wino_v d[6], const patch *p, int64_t x, bool inside)
+{
+    const float *at = p->plane + p->y * p->row + (p->x + x) * p->pixel;
+    for (int64_t y = 0; y < 6; y++) {
+        bool exists = inside || (y >= p->y0 && y < p->y1 && x >= p->x0 && x < p->x1);
+        d[y] = exists ? _mm256_loadu_ps(at + y * p->row) : _mm256_setzero_ps();
+    }
+}
+
+WINO_INLINE void src_tile(float *v, int64_t stride, const patch *p, bool inside)
+{
+    wino_v half[6][6], d[6], out[6];
+    for (int64_t x = 0; x < 6; x++) {
+        read_column(d, p, x, inside);
+        wino_src_1d(out, d);
+        for (int64_t y = 0; y < 6; y++) {
+            half[y][x] = out[y];
+        }
+    }
+    for (int64_t y = 0; y < 6; y++) {
+        wino_src_1d(out, half[y]);
+        for (int64_t x = 0; x < 6; x++) {
+            _mm256_store_ps(v + (y * 6 + x) * stride, out[x]);
+        }
+    }
+}
+
+static patch patch_at(const amun__winograd *w, wino_tile tile)
+{
+    patch p = {.row = w->src_width * w->src_block,
+               .pixel = w->src_block,
+               .y = tile.y - w->pad[0],
+               .x = tile.x - w->pad[1]};
+    p.y0 = wino_clip(-p.y, 0, 6);
+    p.y1 = wino_clip(w->src_height - p.y, 0, 6);
+    p.x0 = wino_clip(-p.x, 0, 6);
+    p.x1 = wino_clip(w->src_width - p.x, 0, 6);
+    return p;
+}
+
+WINO_AVX2 void amun__wino_src_avx2(const wino_chunk *c, float *v, const float *src)
+{
+    const amun__winograd *w = c->w;
+    const int64_t blocks = c->at->src_blocks, pixels = w->src_height * w->src_width;
+    for (int64_t first = 0; first < c->count; first += WINO_ROWS) {
+        float *to = v + first / WINO_ROWS * c->at->v_tiles;
+        int64_t rows = c->count - first < WINO_ROWS ? c->count - first : WINO_ROWS;
+        patch p[WINO_ROWS];
+        int64_t image[WINO_ROWS];
+        for (int64_t r = 0; r < rows; r++) {
+            wino_tile tile = wino_tile_at(c->at, c->first + first + r);
+            p[r] = patch_at(w, tile);
+            image[r] = tile.image;
+        }
+        for (int64_t b = 0; b < blocks; b++) {
+            for (int64_t r = 0; r < rows; r++) {
+                p[r].plane =
+                    src + wino_plane_at(image[r], b, w->src_channels, w->src_block, pixels);
+                if (p[r].y0 + p[r].x0 == 0 && p[r].y1 + p[r].x1 == 12) {
+                    src_tile(to + b * c->at->v_block + r * 8, c->at->v, &p[r], true);
+                } else {
+                    src_tile(to + b * c->at->v_block + r * 8, c->at->v, &p[r], false);
+                }
+            }
+        }
+    }
+}
+
+/* ---- M = V U -------------------------------------------------------------------------------- */
+
+/* 6 tiles by 16 channels; a: [depth / 8][6][8], b: [depth][16]. */
+WINO_INLINE void block_product(float *m, const float *a, const float *b, int64_t blocks)
+{
+    wino_v sum[WINO_ROWS][2];
+    for (int r = 0; r < WINO_ROWS; r++) {
+        sum[r][0] = sum[r][1] = _mm256_setzero_ps();
+    }
+    for (int64_t i = 0; i < blocks; i++, a += WINO_ROWS * 8, b += 8 * WINO_COLUMNS) {
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; k++) {
+            wino_v b0 = _mm256_load_ps(b + k * WINO_COLUMNS);
+            wino_v b1 = _mm256_load_ps(b + k * WINO_COLUMNS + 8);
+#pragma GCC unroll 6
+            for (int r = 0; r < WINO_ROWS; r++) {
+                wino_v x = _mm256_broadcast_ss(a + r * 8 + k);
+                sum[r][0] = _mm256_fmadd_ps(x, b0, sum[r][0]);
+                sum[r][1] = _mm256_fmadd_ps(x, b1, sum[r][1]);
+            }
+        }
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < WINO_ROWS; r++) {
+        _mm256_store_ps(m + r * WINO_COLUMNS, sum[r][0]);
+        _mm256_store_ps(m + r * WINO_COLUMNS + 8, sum[r][1]);
+    }
+}
+
+WINO_AVX2 void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const float *v, const float *u)
+{
+    const wino_layout *at = c->at;
+    const int64_t rows = (c->count + WINO_ROWS - 1) / WINO_ROWS;
+    for (int64_t point = 0; point < WINO_POINTS; point++) {
+        for (int64_t j = 0; j < at->dst_blocks; j++) {
+            const float *b = u + point * at->u + j * at->src_blocks * 8 * WINO_COLUMNS;
+            for (int64_t i = 0; i < rows; i++) {
+                block_product(m + point * at->m + i * at->m_tiles + j * at->m_block,
+                              v + point * at->v + i * at->v_tiles, b, at->src_blocks);
+            }
+        }
+    }
+}
+
+/* ---- M to images ---------------------------------------------------------------------------- */
+
+typedef struct target {
+    float *at;          /* 8 channels of the tile's first pixel */
+    int64_t row, pixel; /* floats from one to the next */
+    int64_t rows, columns;
+} target;
+
+WINO_INLINE wino_v finish(wino_v y, const float *old, wino_v bias, const amun__winograd_tail *tail)
+{
+    y = _mm256_add_ps(y, bias);
+    if (tail->sum) {
+        y = _mm256_add_ps(y, _mm256_loadu_ps(old));
+    }
+    return tail->relu ? _mm256_max_ps(_mm256_setzero_ps(), y) : y; /* NaN stays NaN */
+}
+
+WINO_INLINE void dst_tile(const target *t, const float *m, int64_t stride, wino_v bias,
+                          const amun__winograd_tail *tail)
+{
+    wino_v half[4][6], in[6], out[4];
+    for (int64_t x = 0; x < 6; x++) {
+        for (int64_t y = 0; y < 6; y++) {
+            in[y] = _mm256_load_ps(m + (y * 6 + x) * stride);
+        }
+        wino_dst_1d(out, in);
+        for (int64_t y = 0; y < 4; y++) {
+            half[y][x] = out[y];
+        }
+    }
+    for (int64_t y = 0; y < t->rows; y++) {
+        wino_dst_1d(out, half[y]);
+        float *to = t->at + y * t->row;
+        if (t->columns == 4) {
+#pragma GCC unroll 4
+            for (int64_t x = 0; x < 4; x++, to += t->pixel) {
+                _mm256_storeu_ps(to, finish(out[x], to, bias, tail));
+            }
+        } else {
+            for (int64_t x = 0; x < t->columns; x++, to += t->pixel) {
+                _mm256_storeu_ps(to, finish(out[x], to, bias, tail));
+            }
+        }
+    }
+}
+
+/* The bias of 8 channels, with zeros past the last. */
+WINO_INLINE wino_v bias_at(const amun__winograd *w, const float *bias, int64_t from)
+{
+    if (bias == NULL) {
+        return _mm256_setzero_ps();
+    }
+    if (from + 8 <= w->dst_channels) {
+        return _mm256_loadu_ps(bias + from);
+    }
+    float some[8] = {0};
+    for (int64_t i = from; i < w->dst_channels; i++) {
+        some[i - from] = bias[i];
+    }
+    return _mm256_loadu_ps(some);
+}
+
+WINO_AVX2 void amun__wino_dst_avx2(const wino_chunk *c, float *dst, const float *m,
+                                   const amun__winograd_tail *tail)
+{
+    const amun__winograd *w = c->w;
+    const int64_t pixels = w->dst_height * w->dst_width;
+    const int64_t eights = (w->dst_channels + w->dst_block - 1) / w->dst_block * w->dst_block / 8;
+    for (int64_t i = 0; i < c->count; i++) {
+        wino_tile tile = wino_tile_at(c->at, c->first + i);
+        target t = {.row = w->dst_width * w->dst_block,
+                    .pixel = w->dst_block,
+                    .rows = wino_clip(w->dst_height - tile.y, 0, 4),
+                    .columns = wino_clip(w->dst_width - tile.x, 0, 4)};
+        const float *from = m + i / WINO_ROWS * c->at->m_tiles + i % WINO_ROWS * WINO_COLUMNS;
+        for (int64_t b = 0; b < eights; b++) {
+            t.at = dst + wino_plane_at(tile.image, b, w->dst_channels, w->dst_block, pixels) +
+                   tile.y * t.row + tile.x * t.pixel;
+            dst_tile(&t, from + b / 2 * c->at->m_block + b % 2 * 8, c->at->m,
+                     bias_at(w, tail->bias, b * 8), tail);
+        }
+    }
+}
+
+/* ---- filters to U --------------------------------------------------------------------------- */
+
+WINO_AVX2 void amun__wino_filter_avx2(float *u, int64_t stride, const float *g)
+{
+    for (int64_t b = 0; b < WINO_COLUMNS; b += 8) {
+        wino_v half[3][6], in[3], out[6];
+        for (int64_t y = 0; y < 3; y++) {
+            for (int64_t x = 0; x < 3; x++) {
+                in[x] = _mm256_load_ps(g + (y * 3 + x) * WINO_COLUMNS + b);
+            }
+            wino_filter_1d(half[y], in);
+        }
+        for (int64_t x = 0; x < 6; x++) {
+            for (int64_t y = 0; y < 3; y++) {
+                in[y] = half[y][x];
+            }
+            wino_filter_1d(out, in);
+            for (int64_t y = 0; y < 6; y++) {
+                _mm256_store_ps(u + (y * 6 + x) * stride + b, out[y]);
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,70 @@
+/* winograd_kernels.h - between winograd.c (tiles, memory, threads) and the AVX2 kernels. */
+#ifndef AMUN__WINOGRAD_KERNELS_H
+#define AMUN__WINOGRAD_KERNELS_H
+
+#include "nn/winograd.h"
+
+enum {
+    WINO_POINTS = 36, /* products per tile: 6 x 6 */
+    WINO_ROWS = 6,    /* tiles per block of the matrix product */
+    WINO_COLUMNS = 16 /* output channels per block */
+};
+
+/* Where a chunk's numbers lie. V: [36][tile blocks][src blocks][6][8], M: [36][tile blocks][dst
+ * blocks][6][16], by weights with the blocks of channels outermost, V: [36][src blocks][tiles][8]
+ * and M: [36][dst blocks][tiles][16]; U: [36][dst blocks][8 * src blocks][16]. The 36 parts lie
+ * `v`, `m`, `u` floats apart, odd numbers of cache lines, so that they do not fall into the same
+ * cache set. */
+typedef struct wino_layout {
+    int64_t tiles_h, tiles_w, tiles; /* tiles: of the whole batch */
+    int64_t src_blocks, dst_blocks;  /* of 8, of 16 channels */
+    int64_t chunk;                   /* tiles worked on at once, a multiple of 6 */
+    int64_t v, m, u;
+    int64_t v_tiles, v_block, m_tiles, m_block; /* from 6 tiles, from a block, to the next */
+} wino_layout;
+
+typedef struct wino_chunk {
+    const amun__winograd *w;
+    const wino_layout *at;
+    int64_t first, count; /* tiles */
+} wino_chunk;
+
+/* Where an image's tile starts. */
+typedef struct wino_tile {
+    int64_t image, y, x; /* y, x: in dst, multiples of 4 */
+} wino_tile;
+
+static inline wino_tile wino_tile_at(const wino_layout *at, int64_t tile)
+{
+    int64_t per_image = at->tiles_h * at->tiles_w, rest = tile % per_image;
+    return (wino_tile){tile / per_image, rest / at->tiles_w * 4, rest % at->tiles_w * 4};
+}
+
+/* Where the b-th 8 channels of an image start. */
+static inline int64_t wino_plane_at(int64_t image, int64_t b, int64_t channels, int64_t block,
+                                    int64_t pixels)
+{
+    int64_t blocks = (channels + block - 1) / block, from = b * 8;
+    return (image * blocks + from / block) * pixels * block + from % block;
+}
+
+static inline int64_t wino_clip(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+void amun__wino_src_avx2(const wino_chunk *c, float *v, const float *src);
+void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const float *v, const float *u);
+void amun__wino_dst_avx2(const wino_chunk *c, float *dst, const float *m,
+                         const amun__winograd_tail *tail);
+/* By weights: gradients of dst to M; then 16 dst channels `j` of point `point`, all src channels:
+ * U = V' M, or U += V' M. Back to filters: the adjoint of the filter's transform. */
+void amun__wino_diff_avx2(const wino_chunk *c, float *m, const float *diff_dst);
+void amun__wino_outer_avx2(const wino_chunk *c, float *u, const float *v, const float *m,
+                           int64_t point, int64_t j, bool add);
+void amun__wino_grad_avx2(float *g, const float *u, int64_t stride);
+/* One block of 16 dst channels with one src channel: g [9][16] to 36 x 16, `stride` floats apart.
+ */
+void amun__wino_filter_avx2(float *u, int64_t stride, const float *g);
+
+#endif
