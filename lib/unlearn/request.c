@@ -88,16 +88,6 @@ amun_status amun_unlearn_train_options_init(amun_train_options *opts, size_t siz
     return amun__options_init(&table, opts, size);
 }
 
-amun_status amun__unlearn_options_read(amun_unlearn_options *full, const amun_unlearn_options *opts)
-{
-    AMUN__CHECK(amun__options_read(&option_table, full, opts));
-    if (amun__unlearn_method_find(full->method) == NULL) {
-        return amun__fail(AMUN_ERROR_UNSUPPORTED, "%s is not there yet",
-                          method_names[full->method - 1]);
-    }
-    return AMUN_OK;
-}
-
 amun_status amun__unlearn_train_options_read(amun_train_options *full, amun_unlearn_method method,
                                              const amun_train_options *opts)
 {

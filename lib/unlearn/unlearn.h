@@ -96,9 +96,7 @@ const amun__unlearn_method *amun__unlearn_method_find(amun_unlearn_method method
 amun_status amun__unlearn_recipe(const amun__unlearn_method *method, amun__unlearn_request *request,
                                  amun__progress_state *progress, amun__recipe *recipe,
                                  amun__unlearn_counts *counts);
-/* Complete copies; the second starts from the method's own defaults. */
-amun_status amun__unlearn_options_read(amun_unlearn_options *full,
-                                       const amun_unlearn_options *opts);
+/* A complete copy, from the method's own defaults. */
 amun_status amun__unlearn_train_options_read(amun_train_options *full, amun_unlearn_method method,
                                              const amun_train_options *opts);
 /* Checks the arguments of amun_unlearn_run() and fills the request; drop it in any case. */

@@ -20,7 +20,7 @@ import time
 EXAMPLES, DATA = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 FOLDER = os.path.join(os.path.abspath(sys.argv[3]), "examples_run")
 PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "class_audit", "spectrum",
-            "clip", "ensemble", "quickstart"]
+            "clip", "compare", "ensemble", "quickstart"]
 SMALL = ["--epochs", "1", "--threads", "1"]
 results = []
 
@@ -432,6 +432,46 @@ def test_clip():
     refused("not a model", 2, "empty", "clip", "--model", "empty")
 
 
+def test_compare():
+    base = ["compare", *SMALL, "--work", "compare_work", "--seeds", 1, "--retrained", 2]
+    methods = "finetune:epochs=1:lr=0.05,trw:epochs=1:beta=2,gradient_ascent:epochs=1"
+    args = [*base, "--class", 3, "--methods", methods, "--json", "compare.json"]
+    works("compare on a class", *args)
+    told = load("compare.json")
+    names = [row["name"] for row in told["rows"]]
+    check(told["schema"] == "amun.compare/1" and told["forget"] == "classes"
+          and names == ["original", "retrain", *methods.split(",")], "its rows", told)
+    figures = ("acc_r", "acc_f", "acc_df", "miann_gap", "miann_top_gap", "c2st", "tv")
+    runs = {row["name"]: 2 if row["name"] == "retrain" else 1 for row in told["rows"]}
+    check(all(len(row[f]) == runs[row["name"]] and all(0 <= v <= 300 for v in row[f])
+              for row in told["rows"] for f in figures), "its figures", told)
+    # the share that stays with class 3 is the accuracy on its test images
+    check(all(abs(sum(row["routing"]) - 100) < 1e-9
+              and abs(row["routing"][3] - sum(row["acc_f"]) / len(row["acc_f"])) < 1e-9
+              for row in told["rows"]), "where the class goes", told)
+    check(told["rows"][1]["acc_f"] == [0, 0], "retrained models never say 3", told)
+    out = works("compare once more", *args[:-1], "compare2.json")
+    check(timeless(load("compare2.json")) == timeless(told) and "loss" not in out,
+          "from the work folder, the same figures", out)
+    out = works("compare with one more", *base, "--class", 3, "--methods", methods + ",svd",
+                "--json", "compare2.json")
+    check(out.count("loss") == 1 and timeless(load("compare2.json")["rows"][:5])
+          == timeless(told["rows"]), "a new method costs only itself", out)
+    works("compare on samples", *base, "--methods", "finetune:epochs=1,amun:epochs=1:mask_ratio=0.5",
+          "--references", 2, "--forget-count", 20, "--json", "compare.json")
+    told = load("compare.json")
+    gold = told["rows"][1]
+    check(told["forget"] == "samples" and all(
+        abs(row["gap"][0] - sum(abs(row[f][0] - gold[f][0]) for f in ("ua", "ra", "ta", "ft_auc"))
+            / 4) < 1e-9 for row in told["rows"]), "the average gap", told)
+    refused("no such method", 2, '"magic" is none of', *base, "--methods", "magic")
+    refused("no such option", 2, 'no option "speed"', *base, "--methods", "finetune:speed=1")
+    refused("no number", 2, '"fast"', *base, "--methods", "finetune:lr=fast")
+    refused("retrain twice", 2, "retrain", *base, "--methods", "retrain")
+    refused("no such class", 2, '"10" is no class', *base, "--class", "10")
+    refused("beta", 1, "beta", *base, "--class", 3, "--methods", "trw:beta=-1")
+
+
 def test_spectrum():
     """On one layer that is known: a dense layer's norm is that of its weights."""
     out = works("spectrum", "spectrum", "--model", "model.safetensors", "--tol", "1e-4", "--k", 2,
@@ -608,6 +648,7 @@ def main():
     test_class_audit()
     test_spectrum()
     test_clip()
+    test_compare()
     test_ensemble()
     told = test_quickstart()
     test_killed(told)
