@@ -61,6 +61,11 @@ amun_status amun_unlearn_options_init(amun_unlearn_options *opts, size_t size)
     return amun__options_init(&option_table, opts, size);
 }
 
+amun_status amun__unlearn_options_read(amun_unlearn_options *full, const amun_unlearn_options *opts)
+{
+    return amun__options_read(&option_table, full, opts);
+}
+
 /* The training options' table with the defaults of one method, which live in *defaults. */
 static amun__options_table train_table(const amun__unlearn_method *method,
                                        amun_train_options *defaults)

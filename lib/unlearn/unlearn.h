@@ -90,6 +90,9 @@ extern const amun__unlearn_method amun__method_trw;
 extern const amun__options_table amun__rival_options_table;
 extern const amun__options_table amun__trw_options_table;
 
+/* With its ranges checked; the pointers are those of `opts`. */
+amun_status amun__unlearn_options_read(amun_unlearn_options *full,
+                                       const amun_unlearn_options *opts);
 /* Method of a public number, or NULL. */
 const amun__unlearn_method *amun__unlearn_method_find(amun_unlearn_method method);
 /* A recipe from a checked request: everything but running it. */

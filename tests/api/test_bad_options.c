@@ -663,7 +663,7 @@ START_TEST(sizes)
     if (structs[s].use != use_conv) { /* the one with a field that has no default */
         ck_ok(structs[s].use == use_train || structs[s].use == use_train_in_references ||
                       structs[s].use == use_train_in_unlearn || structs[s].use == use_model ||
-                      structs[s].use == use_unlearn
+                      structs[s].use == use_unlearn || structs[s].use == use_trw_select
                   ? AMUN_OK /* long with all defaults, or of another shape */
                   : structs[s].use(NULL));
     }
