@@ -119,6 +119,33 @@ static amun_status make_part(selection *s, int64_t *place)
     return status;
 }
 
+/* What is held out must not hide that a class is forgotten in part. */
+static amun_status check_whole(const selection *s, size_t remain)
+{
+    int64_t classes = amun_dataset_classes(s->train);
+    uint8_t *gone = NULL;
+    amun_status status = AMUN_OK;
+    if (classes == 0) {
+        return amun__fail(AMUN_ERROR_STATE, "train: the data set has no labels");
+    }
+    AMUN__CHECK(amun__calloc(s->ctx, &gone, (size_t)classes, sizeof *gone));
+    for (size_t i = 0; i < s->count; i++) {
+        gone[amun__dataset_label(s->train, (size_t)s->forget[i])] = 1;
+    }
+    for (size_t i = 0; i < remain; i++) {
+        int32_t label = amun__dataset_label(s->train, (size_t)s->remain[i]);
+        if (gone[label] != 0) {
+            AMUN__FAIL(
+                AMUN_ERROR_INVALID_ARGUMENT,
+                "trw forgets whole classes: sample %lld of class %d is not in the forget set",
+                (long long)s->remain[i], (int)label);
+        }
+    }
+fail:
+    amun__free(s->ctx, gone);
+    return status;
+}
+
 static amun_status hold_out(selection *s)
 {
     size_t all = amun_dataset_count(s->train);
@@ -133,6 +160,7 @@ static amun_status hold_out(selection *s)
                           s->options.share, remain);
     }
     AMUN__CHECK(amun__indices_complement(s->ctx, &s->remain, s->forget, s->count, all));
+    AMUN__CHECK(check_whole(s, remain));
     amun__rng rng;
     amun__rng_open(&rng, s->options.seed, AMUN__RNG_SUBSAMPLE, 0, 0);
     amun__rng_shuffle(&rng, s->remain, remain);

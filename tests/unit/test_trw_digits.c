@@ -285,7 +285,8 @@ START_TEST(selection_errors)
     ck_fails(SELECT(NULL, 0, NULL), AMUN_ERROR_INVALID_ARGUMENT, "share");
     how.share = 0.1;
     d.n_gone--;
-    ck_fails(SELECT(NULL, 0, NULL), AMUN_ERROR_INVALID_ARGUMENT, "whole classes");
+    ck_fails(SELECT(NULL, 0, NULL), AMUN_ERROR_INVALID_ARGUMENT,
+             "of class 9 is not in the forget set");
     ck_assert(isnan(beta));
     digits_end(&d);
 }
