@@ -106,8 +106,8 @@ AMUN_API amun_status amun_trw_select_options_init(amun_trw_select_options *opts,
 /** The largest beta for TRW that costs the retained classes no more than opts->tolerance, without a
  *  retrained model: each candidate is run on a clone, on `train` less a held-out part of D_R, and
  *  evaluated on that part. The original model has seen that part, which makes the choice a careful one.
- *  [out] beta: NaN on failure. [out] heldout, nullable: percent right for each candidate, NaN where
- *  none was run. [out] original, nullable: percent right of `model`. [in] model: not changed, free of
+ *  [out] beta: NaN on failure; may be that of unlearn->trw. [out] heldout, nullable: percent right
+ *  for each candidate, NaN where none was run. [out] original, nullable: percent right of `model`. [in] model: not changed, free of
  *  writers. [in] train, forget, count: as amun_unlearn_run(). [in] betas: `beta_count` values in
  *  [0, 1000]; NULL (and beta_count 0): the six 0, 1, 2, 5, 10, 20. [in] opts nullable. [in] unlearn,
  *  nullable: how TRW is run; its method must be TRW, its beta counts for nothing, its training must

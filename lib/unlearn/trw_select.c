@@ -238,7 +238,9 @@ amun_status amun_trw_select_beta(double *beta, double *heldout, double *original
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "beta is NULL");
     }
     original = original != NULL ? original : &nowhere;
+    status = read_unlearn(&s, unlearn); /* first: *beta may be the beta of these options */
     *beta = *original = NAN;
+    AMUN__CHECK(status);
     AMUN__CHECK(amun__object_check(model, AMUN__TAG_MODEL, "model"));
     AMUN__CHECK(amun__object_check(train, AMUN__TAG_DATASET, "train"));
     AMUN__CHECK(check_betas(&s));
@@ -247,7 +249,6 @@ amun_status amun_trw_select_beta(double *beta, double *heldout, double *original
     }
     s.ctx = amun__model_context(model);
     AMUN__TRY(amun__options_read(&option_table, &s.options, opts));
-    AMUN__TRY(read_unlearn(&s, unlearn));
     AMUN__TRY(hold_out(&s));
     AMUN__TRY(try_all(&s, beta, heldout, original, call));
 fail:

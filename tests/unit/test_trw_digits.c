@@ -235,9 +235,12 @@ START_TEST(selection)
 
     how.tolerance = 100.0;
     const double two[] = {7, 3};
-    ck_ok(amun_trw_select_beta(&beta, heldout, NULL, d.original, d.train, d.gone, d.n_gone, two, 2,
-                               &how, &o, NULL));
-    ck_assert(beta == 7.0);
+    amun_trw_options trw; /* the result may go where the run will read it */
+    ck_ok(amun_trw_options_init(&trw, sizeof trw));
+    o.trw = &trw;
+    ck_ok(amun_trw_select_beta(&trw.beta, heldout, NULL, d.original, d.train, d.gone, d.n_gone, two,
+                               2, &how, &o, NULL));
+    ck_assert(trw.beta == 7.0);
     how.tolerance = 0.0;
     t.lr = 30.0; /* ruins the model, but not to the point of NaN */
     t.epochs = 1;
