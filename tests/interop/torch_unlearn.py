@@ -28,7 +28,7 @@ NUMBERS = {"finetune": 4, "random_label": 5, "gradient_ascent": 6, "neggrad_plus
 # arch, channels, classes, size, samples
 NETS = [("digits", 1, 10, 8, 40), ("resnet8", 3, 10, 12, 30)]
 EPOCHS, GONE, SEED, RATIO = 2, 3, 21, 0.5
-RATES = {"gradient_ascent": 0.002, "neggrad_plus": 0.005, "boundary_shrink": 0.01, "scrub": 0.002,
+RATES = {"gradient_ascent": 0.05, "neggrad_plus": 0.005, "boundary_shrink": 0.01, "scrub": 0.002,
          "bad_teacher": 1e-3}
 # Euclidean error of all that moved, relative to how far it went. A mask is a choice between gradients
 # that may be closer to each other than rounding; Adam divides small gradients by their own size.
