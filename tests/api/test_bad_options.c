@@ -213,6 +213,37 @@ static amun_status use_trw(const void *o)
 {
     return use_in_unlearn(NULL, o);
 }
+static amun_status init_trw_select(void *o, size_t n)
+{
+    amun_status status = amun_trw_select_options_init(o, n);
+    if (status == AMUN_OK) { /* a tenth of 8 samples is none */
+        ((amun_trw_select_options *)o)->share = 0.5;
+    }
+    return status;
+}
+/* On a data set where the forget class is whole, and the network may be trained for no epoch. */
+static amun_status use_trw_select(const void *o)
+{
+    amun_unlearn_options options;
+    amun_train_options none;
+    const double betas[] = {1};
+    double beta;
+    int64_t labels[TINY_COUNT], first[TINY_COUNT];
+    size_t count = 0;
+    ck_ok(amun_unlearn_options_init(&options, sizeof options));
+    ck_ok(amun_unlearn_train_options_init(&none, sizeof none, AMUN_UNLEARN_TRW));
+    none.epochs = 0;
+    options.method = AMUN_UNLEARN_TRW;
+    options.train = &none;
+    ck_ok(amun_dataset_labels(f.data, 0, TINY_COUNT, labels));
+    for (size_t i = 0; i < TINY_COUNT; i++) {
+        if (labels[i] == labels[0]) {
+            first[count++] = (int64_t)i;
+        }
+    }
+    return amun_trw_select_beta(&beta, NULL, NULL, f.model, f.data, first, count, betas, 1, o,
+                                &options, NULL);
+}
 static amun_status use_unlearn(const void *o)
 {
     return amun_unlearn_run(NULL, f.model, f.data, forget, 2, f.set, o, NULL);
@@ -492,6 +523,10 @@ static const range rival_ranges[] = {R(rival, any_label, I32, 0, 1),
                                      R(rival, last_blocks, I32, 0, 100000),
                                      R_ZERO(rival, reserved),
                                      END};
+static const range trw_select_ranges[] = {
+    {"share", offsetof(amun_trw_select_options, share), F64, 0, 0.9, true, false, false},
+    R(trw_select, tolerance, F64, 0, 100),
+    END};
 static const range trw_ranges[] = {R(trw, beta, F64, 0, 1000),
                                    R(trw, temperature, F64, 1e-3, 1000),
                                    R_OPEN(trw, energy, 0, 1, true, false),
@@ -571,6 +606,8 @@ static const struct {
      unlearn_ranges},
     {"amun_rival_options", sizeof(amun_rival_options), init_rival, use_rival, rival_ranges},
     {"amun_trw_options", sizeof(amun_trw_options), init_trw, use_trw, trw_ranges},
+    {"amun_trw_select_options", sizeof(amun_trw_select_options), init_trw_select, use_trw_select,
+     trw_select_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia, rmia_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia_in_signal, rmia_ranges},
     {"amun_rmia_options", sizeof(amun_rmia_options), init_rmia, use_rmia_in_mia, rmia_ranges},
@@ -626,7 +663,7 @@ START_TEST(sizes)
     if (structs[s].use != use_conv) { /* the one with a field that has no default */
         ck_ok(structs[s].use == use_train || structs[s].use == use_train_in_references ||
                       structs[s].use == use_train_in_unlearn || structs[s].use == use_model ||
-                      structs[s].use == use_unlearn
+                      structs[s].use == use_unlearn || structs[s].use == use_trw_select
                   ? AMUN_OK /* long with all defaults, or of another shape */
                   : structs[s].use(NULL));
     }
