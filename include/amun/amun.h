@@ -58,6 +58,7 @@
 #include "mia.h"
 #include "model.h"
 #include "rivals.h"
+#include "search.h"
 #include "select.h"
 #include "spectral.h"
 #include "tensor.h"

@@ -59,7 +59,8 @@ typedef struct amun_unlearn_options {
 AMUN_API amun_status amun_unlearn_options_init(amun_unlearn_options *opts, size_t size);
 /** The method's own training options: RETRAIN amun_train_options_init(); AMUN: SGD lr 0.01,
  *  momentum 0.9, weight decay 5e-4, batch 128, 10 epochs, lr x 0.1 after every epoch, crop 4 and
- *  flip (of the clean parts). [out] opts not NULL; [in] size: pass sizeof *opts.
+ *  flip (of the clean parts); the others: docs/unlearning.md. SSD and SVD train nothing and read
+ *  none of them. [out] opts not NULL; [in] size: pass sizeof *opts.
  *  Statuses: INVALID_ARGUMENT. @since 0.1 */
 AMUN_API amun_status amun_unlearn_train_options_init(amun_train_options *opts, size_t size,
                                                      amun_unlearn_method method);
@@ -67,24 +68,30 @@ AMUN_API amun_status amun_unlearn_train_options_init(amun_train_options *opts, s
 /** What a run did. @since 0.1 */
 typedef struct amun_unlearn_result {
     size_t struct_size; /**< set by the caller */
-    int64_t remain, forget, adversarial; /**< samples per epoch from D_R, D_F, D_A */
-    int64_t failed;     /**< forget samples without adversarial example */
-    double loss, accuracy; /**< of the last epoch's mix, percent */
+    int64_t remain, forget, adversarial; /**< samples per epoch from D_R, D_F, D_A; SSD, SVD: in
+                             all; UNSIR: adversarial counts its noise images */
+    int64_t failed;     /**< forget samples without adversarial example; BOUNDARY_SHRINK: that the
+                             step leaves in their class */
+    double loss, accuracy; /**< of the last epoch's mix, percent; NaN if nothing was trained */
     double seconds;     /**< of this call */
 } amun_unlearn_result;
 
 /** Makes `model` forget `forget`.
- *  The clean parts (D_R, D_F) have true labels and the training options' augmentation, D_A has its
- *  wrong labels and none; all are one shuffled list.
+ *  AMUN: the clean parts (D_R, D_F) have true labels and the training options' augmentation, D_A has
+ *  its wrong labels and none; all are one shuffled list. The others: docs/unlearning.md.
  *  [out] result nullable, struct_size set. [in,out] model: one writer alone; changed as a whole or
  *  not at all: cancelled or failed, it is as before the call. [in] train: the labelled data that
  *  the model was trained on. [in] forget: `count` indices into `train`, not empty, none twice, not
  *  all of it unless opts->remain is 0. [in] set: for AMUN the adversarial set of exactly these
- *  indices, made from these images and labels; NULL for RETRAIN. Forget samples without example
- *  stay out of D_F, too, unless the set was built with AMUN_FAILURE_KEEP_IN_DF: nothing would
- *  oppose them. [in] opts, call nullable; phase "amun", "amun_advonly" or "retrain", one unit per step.
+ *  indices, made from these images and labels; NULL for all other methods. Forget samples without
+ *  example stay out of D_F, too, unless the set was built with AMUN_FAILURE_KEEP_IN_DF: nothing
+ *  would oppose them. [in] opts, call nullable; phase: the method's name, one unit per step; before it what the method prepares: "mask", "neighbours", "teachers", "unsir.noise";
+ *  SSD "importance", SVD "layers", UNSIR "unsir.impair" and "unsir.repair" (with a checkpoint, each
+ *  has a file of its own: that path with its phase appended).
  *  Statuses: as amun_train_run(); INVALID_ARGUMENT also for a set that does not fit (naming the
- *  index), NUMERIC also for a set without a single example. @since 0.1 */
+ *  index), NUMERIC also for a set without a single example, for boundary_shrink without a single
+ *  neighbour; UNSUPPORTED for boundary_expand on a network that does not end in a linear layer.
+ *  @since 0.1 */
 AMUN_API amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *model,
                                       const amun_dataset *train, const int64_t *forget,
                                       size_t count, const amun_advset *set,

@@ -79,7 +79,11 @@ static amun_status make_map(amun__lotos *lotos, const layer *l, map *m, bool fol
     if (status != AMUN_OK) {
         return amun__fail_within(status, "layer %s of member %zu", l->at->name, l->at->member);
     }
-    size_t saved = amun__powerqr_saved_count(m->power);
+    /* from here on a run is the same whether its state is kept in between or not */
+    size_t saved = 0;
+    if (amun__powerqr_state(m->power, &saved) == NULL) {
+        return amun__fail(AMUN_ERROR_INTERNAL, "a power iteration that cannot be kept");
+    }
     AMUN__CHECK(amun__calloc(lotos->ctx, &m->saved, saved, sizeof *m->saved));
     snprintf(m->name, sizeof m->name, "lotos.%zu.%d%s", l->at->member, (int)l->at->node,
              folded ? ".bn" : "");
@@ -403,24 +407,26 @@ const amun__run_extra *amun__lotos_extras(const amun__lotos *lotos, size_t *coun
     return lotos->extras;
 }
 
-static amun_status each_saved(amun__lotos *lotos, bool restore)
+static void each_saved(amun__lotos *lotos, bool restore)
 {
     for (size_t i = 0; i < 2 * lotos->count; i++) {
         map *m = i % 2 == 0 ? &lotos->layers[i / 2].plain : &lotos->layers[i / 2].folded;
-        if (m->power != NULL) {
-            AMUN__CHECK(restore ? amun__powerqr_import(m->power, m->saved)
-                                : amun__powerqr_export(m->power, m->saved));
+        size_t count = 0;
+        float *block = m->power != NULL ? amun__powerqr_state(m->power, &count) : NULL;
+        if (block != NULL) {
+            memcpy(restore ? block : m->saved, restore ? m->saved : block, count * sizeof *block);
         }
     }
-    return AMUN_OK;
 }
 
 amun_status amun__lotos_save(amun__lotos *lotos)
 {
-    return each_saved(lotos, false);
+    each_saved(lotos, false);
+    return AMUN_OK;
 }
 
 amun_status amun__lotos_restore(amun__lotos *lotos)
 {
-    return each_saved(lotos, true);
+    each_saved(lotos, true);
+    return AMUN_OK;
 }

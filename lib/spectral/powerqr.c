@@ -351,50 +351,6 @@ amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int3
     return AMUN_OK;
 }
 
-/* ---- checkpoints ----------------------------------------------------------------------------- */
-
-/* Behind the block: whether it waits for orthonormalising. A run counts its draws from 0. */
-enum { SAVED_PENDING, SAVED_TAIL };
-
-static amun_status check_saved(const amun__powerqr *s)
-{
-    if (s->wide || s->options.legacy || s->options.mu != 0.0) {
-        return amun__fail(AMUN_ERROR_STATE,
-                          "a power iteration with %s, legacy %d and mu %g cannot be saved",
-                          s->wide ? "doubles" : "floats", s->options.legacy, s->options.mu);
-    }
-    return AMUN_OK;
-}
-
-size_t amun__powerqr_saved_count(const amun__powerqr *state)
-{
-    return (size_t)state->block * state->n + SAVED_TAIL;
-}
-
-amun_status amun__powerqr_export(const amun__powerqr *state, float *out)
-{
-    AMUN__CHECK(check_saved(state));
-    size_t count = (size_t)state->block * state->n;
-    /* without mu the next iteration starts from z alone */
-    memcpy(out, state->pending ? state->z : state->v, count * sizeof *out);
-    out[count + SAVED_PENDING] = state->pending ? 1.0f : 0.0f;
-    return AMUN_OK;
-}
-
-amun_status amun__powerqr_import(amun__powerqr *state, const float *saved)
-{
-    AMUN__CHECK(check_saved(state));
-    size_t count = (size_t)state->block * state->n;
-    const float pending = saved[count + SAVED_PENDING];
-    if (pending != 0.0f && pending != 1.0f) {
-        return amun__fail(AMUN_ERROR_FORMAT, "a saved power iteration says %g", (double)pending);
-    }
-    state->pending = pending == 1.0f;
-    memcpy(state->pending ? state->z : state->v, saved, count * sizeof *saved);
-    forget_values(state);
-    return AMUN_OK;
-}
-
 /* ---- questions ------------------------------------------------------------------------------- */
 
 const amun__powerqr_value *amun__powerqr_values(const amun__powerqr *state)

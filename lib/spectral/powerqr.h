@@ -57,12 +57,6 @@ float *amun__powerqr_state(amun__powerqr *state, size_t *count);
 /* Draws a new random block. */
 amun_status amun__powerqr_restart(amun__powerqr *state, uint64_t seed);
 
-/* The block between two runs as floats, for checkpoints: a state that imports them goes on with the
- * same bytes. Without mu and legacy, f32 only (STATE otherwise). */
-size_t amun__powerqr_saved_count(const amun__powerqr *state);
-amun_status amun__powerqr_export(const amun__powerqr *state, float *out);
-amun_status amun__powerqr_import(amun__powerqr *state, const float *saved);
-
 /* All min(in, out) singular values, descending, of the explicit matrix in double (LAPACK): for
  * small maps. An f32 operator gives its matrix in float. UNSUPPORTED above 4096 rows or columns. */
 amun_status amun__spectrum_exact(amun_context *ctx, amun__linop *op, double *values);

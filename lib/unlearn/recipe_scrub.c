@@ -15,6 +15,7 @@ typedef struct scrub {
     amun_model *teacher;
     float *logits; /* of the teacher, [count][classes] as far as needed */
     size_t count;
+    double *scratch; /* [2][classes] */
     /* rewinding: held-out samples of D_R, and the best epoch so far with its values, the counters
      * of batch norm in two halves, the distance of its errors, and whether there is one */
     int64_t *held;
@@ -90,16 +91,13 @@ static amun_status gradients(void *self, amun__step *step)
     const bool away = batch->phase == AWAY;
     const double n = (double)batch->count, gamma = away ? 0.0 : o->scrub_gamma;
     const double alpha = away ? -1.0 : o->scrub_alpha;
-    double *scratch = NULL;
     AMUN__CHECK(ask_teacher(s, step));
     AMUN__CHECK(amun__step_forward(step, 0, batch->images));
-    AMUN__CHECK(amun__alloc(step->ctx, &scratch, 2 * step->classes, sizeof *scratch));
     double loss = amun__loss_cross_entropy(m->logits, batch->targets, batch->weights, batch->count,
                                            step->classes, gamma / n, m->seed);
     step->loss += gamma * loss;
     step->loss += alpha * amun__unlearn_kl(s->logits, m->logits, batch->count, step->classes,
-                                           o->scrub_temperature, alpha / n, m->seed, scratch);
-    amun__free(step->ctx, scratch);
+                                           o->scrub_temperature, alpha / n, m->seed, s->scratch);
     if (!isfinite(step->loss)) {
         return AMUN_OK;
     }
@@ -246,6 +244,8 @@ static amun_status run(amun__unlearn_request *request, amun__progress_state *pro
                        amun__unlearn_counts *counts, amun_train_result *trained)
 {
     scrub s = {.request = request};
+    size_t classes = (size_t)amun_model_classes(request->model);
+    AMUN__CHECK(amun__unlearn_alloc(request, &s.scratch, 2 * classes, sizeof *s.scratch));
     AMUN__CHECK(amun__model_copy(&s.teacher, request->model));
     amun_status status = run_scrub(&s, progress, counts, trained);
     amun_model_unref(s.teacher);

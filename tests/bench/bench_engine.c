@@ -13,6 +13,7 @@
 #include "work.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static const char *const keys[] = {"arch",   "work",    "batches", "repetitions",
                                    "probe",  "threads", "weights", "images",
@@ -21,7 +22,7 @@ static const char *const keys[] = {"arch",   "work",    "batches", "repetitions"
 typedef struct figure {
     const char *arch, *name;
     amun__mode mode;
-    bench_spread ms;
+    bench_spread ms, processor; /* of the clock; of all threads together */
     size_t repetitions;
     uint64_t plan_bytes, resident_before, peak;
     bench_probe before, after;
@@ -31,12 +32,13 @@ static void print_figure(const figure *f, const bench_work *w, bool probed)
 {
     (void)printf("{\"bench\": \"engine\", \"arch\": \"%s\", \"work\": \"%s\", \"batch\": %zu, "
                  "\"threads\": %d, \"repetitions\": %zu, \"ms_min\": %.3f, \"ms_median\": %.3f, "
-                 "\"ms_max\": %.3f, \"images_per_second\": %.1f, \"plan_bytes\": %llu, "
+                 "\"ms_max\": %.3f, \"processor_ms_median\": %.3f, \"images_per_second\": %.1f, "
+                 "\"plan_bytes\": %llu, "
                  "\"resident_bytes_before\": %llu, \"peak_resident_bytes\": %llu",
                  f->arch, f->name, w->batch, (int)w->threads.count, f->repetitions, f->ms.min,
-                 f->ms.median, f->ms.max, 1000.0 * (double)w->batch / f->ms.median,
-                 (unsigned long long)f->plan_bytes, (unsigned long long)f->resident_before,
-                 (unsigned long long)f->peak);
+                 f->ms.median, f->ms.max, f->processor.median,
+                 1000.0 * (double)w->batch / f->ms.median, (unsigned long long)f->plan_bytes,
+                 (unsigned long long)f->resident_before, (unsigned long long)f->peak);
     if (probed) {
         (void)printf(", ");
         bench_probe_print(stdout, "probe_before", f->before);
@@ -52,7 +54,7 @@ static void measure(figure *f, const bench_args *args)
 {
     bench_work work;
     amun__plan *plan = NULL;
-    double times[BENCH_MAX_REPETITIONS];
+    double times[BENCH_MAX_REPETITIONS], processor[BENCH_MAX_REPETITIONS];
     bool probed = bench_number(args, "probe", 1, 0, 1) != 0;
     f->repetitions = (size_t)bench_number(args, "repetitions", 5, 1, BENCH_MAX_REPETITIONS);
     f->resident_before = bench_resident();
@@ -65,10 +67,13 @@ static void measure(figure *f, const bench_args *args)
     bench_must(bench_work_run(&work, plan, f->mode), f->name);
     for (size_t i = 0; i < f->repetitions; i++) {
         double began = amun__now();
+        clock_t used = clock();
         bench_must(bench_work_run(&work, plan, f->mode), f->name);
+        processor[i] = 1e3 * (double)(clock() - used) / CLOCKS_PER_SEC;
         times[i] = 1e3 * (amun__now() - began);
     }
     f->ms = bench_spread_of(times, f->repetitions);
+    f->processor = bench_spread_of(processor, f->repetitions);
     f->plan_bytes = plan->bytes;
     f->peak = bench_peak();
     amun__model_release(work.model, plan);

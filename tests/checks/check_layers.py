@@ -11,6 +11,7 @@ STRANGERS = {("nn", "data"), ("data", "nn")}
 # public header -> the room that it belongs to
 PUBLIC = {"version": "core", "base": "core", "context": "core", "tensor": "core",
           "graph": "nn", "model": "nn", "dataset": "data", "train": "train", "attack": "attack",
+          "search": "attack",
           "spectral": "spectral", "clip": "spectral", "ensemble": "ensemble",
           "unlearn": "unlearn", "rivals": "unlearn", "trw": "unlearn", "mia": "mia",
           "select": "mia", "audit": "mia"}

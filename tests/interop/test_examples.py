@@ -258,6 +258,16 @@ def test_attack(clean, floats, labels):
     works("attack, other options", *common, "--labels", "labels.npy", "--norm", "linf", "--eps0",
           "0.01", "--growth", "1.5", "--steps", 5, "--restart", "--on-failure", "retry",
           "--batch", 7)
+    for search in ("ddn", "fmn"):
+        works("attack, " + search, *common, "--labels", "labels.npy", "--search", search,
+              "--steps", 20, "--json", "attack.json")
+        told = load("attack.json")
+        check(told["search"] == search and told["flipped"] == COUNT
+              and told["mean_updates"] <= 20, "%s finds all in 20 steps" % search, told)
+    works("attack, pilot", *common, "--labels", "labels.npy", "--pilot", 10)
+    refused("DDN in Linf", 1, "ddn knows l2 only", *common, "--labels", "labels.npy", "--search",
+            "ddn", "--norm", "linf")
+    refused("no such search", 2, '"cw"', *common, "--labels", "labels.npy", "--search", "cw")
     refused("no labels", 2, "--labels is missing", *common)
     refused("label out of range", 1, "10", *common, "--labels", "wrong.npy")
     refused("too few labels", 1, "few.npy", *common, "--labels", "few.npy")

@@ -397,6 +397,29 @@ START_TEST(test_residual_blocks)
 }
 END_TEST
 
+/* With 5 images large enough for our own Winograd on some CPUs, with 1 image not: what follows a
+ * convolution goes into it, its source may be padded by an instruction. */
+START_TEST(test_larger_images)
+{
+    const conv_form wide = {.channels = 32, .kernel = 3, .pad = 1, .bias = 1};
+    const conv_form ring = {
+        .channels = 32, .kernel = 3, .pad = 1, .padding = AMUN_PADDING_CIRCULAR};
+    net n;
+    net_begin(&n, 3, 12, 12);
+    amun_node in = net_relu(&n, conv_bn(&n, 0, "stem", conv16));
+    amun_node at = net_relu(&n, conv_bn(&n, in, "a", conv16));
+    compare_all(&n, net_relu(&n, net_add(&n, conv_bn(&n, at, "b", bias16), in)), "larger block");
+    net_begin(&n, 16, 11, 12);
+    in = net_relu(&n, net_conv(&n, 0, "a", wide));
+    at = net_add(&n, net_conv(&n, in, "b", ring), in);
+    compare_all(&n, net_relu(&n, net_conv(&n, at, "c", wide)), "larger chain, odd size");
+    net_begin(&n, 17, 12, 12);
+    at = net_conv(&n, 0, "a", (conv_form){.channels = 30, .kernel = 3, .pad = 2, .bias = 1});
+    at = net_conv(&n, at, "b", (conv_form){.channels = 29, .kernel = 3, .bias = 1});
+    compare_all(&n, net_relu(&n, at), "larger, no multiples of 8");
+}
+END_TEST
+
 /* A value with more than one reader must be kept, and its gradients summed. */
 START_TEST(test_several_readers)
 {
@@ -594,6 +617,7 @@ int main(void)
     TCase *fused = tcase_create("patterns");
     tcase_add_test(fused, test_fused_chains);
     tcase_add_test(fused, test_residual_blocks);
+    tcase_add_test(fused, test_larger_images);
     tcase_add_test(fused, test_several_readers);
     TCase *more = tcase_create("more");
     tcase_add_test(more, test_repack);

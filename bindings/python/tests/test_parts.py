@@ -253,6 +253,27 @@ class Forgetting(unittest.TestCase):
         with self.assertRaises(amun.InvalidArgumentError):
             amun.unlearn(self.model.clone(), self.data, [], method="retrain")
 
+    def test_rivals(self):
+        gone = np.flatnonzero(self.labels == 1)
+        before = self.model.predict(self.images)
+        small = dict(unsir_noise=8, unsir_noise_steps=2, svd_samples=20)
+        for method in ("finetune", "random_label", "gradient_ascent", "neggrad_plus",
+                       "boundary_shrink", "boundary_expand", "l1_sparse", "salun", "scrub", "ssd",
+                       "svd", "bad_teacher", "unsir", "euk", "cfk"):
+            model = self.model.clone()
+            result = amun.unlearn(model, self.data, gone, method=method, rival=small,
+                                  train=dict(epochs=1, augment_pad=0, augment_flip=0))
+            self.assertLessEqual(result.forget, len(gone), method)
+            self.assertGreater(np.abs(model.predict(self.images) - before).max(), 0, method)
+        self.assertEqual(amun.unlearn_train_options("bad_teacher").optimiser, amun.Optimiser.ADAM)
+        outputs = []
+        for rival in ({"ssd_lambda": 0.5}, amun.RivalOptions(ssd_lambda=0.5), None):
+            model = self.model.clone()
+            amun.unlearn(model, self.data, gone, method="ssd", rival=rival)
+            outputs.append(model.predict(self.images))
+        np.testing.assert_array_equal(outputs[0], outputs[1])
+        self.assertGreater(np.abs(outputs[0] - outputs[2]).max(), 0)
+
     def test_a_dict_of_training_options_starts_from_those_of_the_method(self):
         advset = amun.AdvSet.build(amun.Attack.search(), self.model, self.data, self.forget)
         by_dict, by_options = self.model.clone(), self.model.clone()

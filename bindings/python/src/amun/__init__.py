@@ -13,9 +13,8 @@ from . import (_attack, _audit, _audit_class, _base, _certify, _clip, _data, _en
 from ._attack import (ApgdOptions, Attack, AdvSet, FfgsmOptions, FgsmOptions, MimOptions,
                       PgdL2Options, PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)
 from ._audit import (Mia, MiaOptions, Report, RivalOptions, RmiaOptions, TrwOptions,
-                     UnlearnOptions, auc, rmia_inclusion,
-                     rmia_scores, signal, svc_features, svc_mis, tpr_at_fpr, unlearn,
-                     unlearn_train_options)
+                     UnlearnOptions, auc, rmia_inclusion, rmia_scores, signal,
+                     svc_features, svc_mis, tpr_at_fpr, unlearn, unlearn_train_options)
 from ._audit_class import (C2stOptions, Distance, Klom, Miann, MiannFeatures, MiannKernel,
                            MiannOptions, SvcmiaOptions, UliraCentre, UliraHoldout, UliraOptions,
                            UliraSamples, UliraScore, UliraVariance, c2st, distance, klom, miann, routing,

@@ -31,7 +31,8 @@ def unlearn_train_options(method, **fields):
 def unlearn(model, data, forget, advset=None, options=None, progress=None, **fields):
     """Makes `model` forget the samples `forget` of `data`; returns an UnlearnResult. `options`:
     UnlearnOptions; or its fields as keyword arguments (method="amun", ...). `train` as a dict is
-    laid over the method's own training options."""
+    laid over the method's own training options; `rival`, the other methods' constants, may be a dict
+    or RivalOptions."""
     train = fields.get("train")
     if options is None and isinstance(train, dict):
         method = UnlearnOptions(**{k: v for k, v in fields.items() if k == "method"}).method

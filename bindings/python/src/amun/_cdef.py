@@ -217,45 +217,7 @@ enum {
 };
 amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch, amun_mode mode, uint64_t *bytes);
 
-/* attack.h */
-typedef struct amun_attack amun_attack;
-typedef struct amun_fgsm_options {
-    size_t struct_size;
-    double eps;
-    int32_t batch;
-    int32_t reserved0;
-} amun_fgsm_options;
-amun_status amun_fgsm_options_init(amun_fgsm_options *opts, size_t size);
-typedef struct amun_ffgsm_options {
-    size_t struct_size;
-    double eps;
-    double step;
-    uint64_t seed;
-    int32_t batch;
-    int32_t reserved0;
-} amun_ffgsm_options;
-amun_status amun_ffgsm_options_init(amun_ffgsm_options *opts, size_t size);
-typedef struct amun_pgd_options {
-    size_t struct_size;
-    double eps;
-    double step;
-    int32_t steps;
-    int32_t random_start;
-    uint64_t seed;
-    int32_t batch;
-    int32_t legacy_normalised_clamp;
-} amun_pgd_options;
-amun_status amun_pgd_linf_options_init(amun_pgd_options *opts, size_t size);
-amun_status amun_pgd_l2_options_init(amun_pgd_options *opts, size_t size);
-typedef struct amun_mim_options {
-    size_t struct_size;
-    double eps;
-    double step;
-    double decay;
-    int32_t steps;
-    int32_t batch;
-} amun_mim_options;
-amun_status amun_mim_options_init(amun_mim_options *opts, size_t size);
+/* search.h */
 typedef int32_t amun_norm;
 enum {
     AMUN_NORM_L2 = 1,
@@ -298,6 +260,46 @@ typedef struct amun_search_options {
     double alpha_final;
 } amun_search_options;
 amun_status amun_search_options_init(amun_search_options *opts, size_t size);
+
+/* attack.h */
+typedef struct amun_attack amun_attack;
+typedef struct amun_fgsm_options {
+    size_t struct_size;
+    double eps;
+    int32_t batch;
+    int32_t reserved0;
+} amun_fgsm_options;
+amun_status amun_fgsm_options_init(amun_fgsm_options *opts, size_t size);
+typedef struct amun_ffgsm_options {
+    size_t struct_size;
+    double eps;
+    double step;
+    uint64_t seed;
+    int32_t batch;
+    int32_t reserved0;
+} amun_ffgsm_options;
+amun_status amun_ffgsm_options_init(amun_ffgsm_options *opts, size_t size);
+typedef struct amun_pgd_options {
+    size_t struct_size;
+    double eps;
+    double step;
+    int32_t steps;
+    int32_t random_start;
+    uint64_t seed;
+    int32_t batch;
+    int32_t legacy_normalised_clamp;
+} amun_pgd_options;
+amun_status amun_pgd_linf_options_init(amun_pgd_options *opts, size_t size);
+amun_status amun_pgd_l2_options_init(amun_pgd_options *opts, size_t size);
+typedef struct amun_mim_options {
+    size_t struct_size;
+    double eps;
+    double step;
+    double decay;
+    int32_t steps;
+    int32_t batch;
+} amun_mim_options;
+amun_status amun_mim_options_init(amun_mim_options *opts, size_t size);
 typedef int32_t amun_attack_loss;
 enum {
     AMUN_ATTACK_LOSS_CE = 1,
