@@ -143,12 +143,13 @@ char *ex_train_key(const amun_train_options *t)
     char *clip = t->clip != NULL ? ex_format(" clip %.17g every %d seed %" PRIu64, t->clip->target,
                                              (int)t->clip->every, t->clip->seed)
                                  : ex_format("%s", "");
+    const char *optimiser = t->optimiser == AMUN_OPTIMISER_ADAM ? " adam" : "";
     char *key =
         ex_format("epochs %d batch %d lr %.17g momentum %.17g nesterov %d decay %.17g schedule "
-                  "%d%s smoothing %.17g pad %d flip %d seed %" PRIu64 "%s",
+                  "%d%s smoothing %.17g pad %d flip %d seed %" PRIu64 "%s%s",
                   (int)t->epochs, (int)t->batch, t->lr, t->momentum, (int)t->nesterov,
                   t->weight_decay, (int)t->schedule, steps, t->label_smoothing, (int)t->augment_pad,
-                  (int)t->augment_flip, t->seed, clip);
+                  (int)t->augment_flip, t->seed, clip, optimiser);
     free(clip);
     free(steps);
     return key;
