@@ -216,6 +216,24 @@ fail:
     return status;
 }
 
+/* Gradients of weights and bias by our Winograd, if that is to be: `done` says so. */
+static amun_status own_by_weights(amun__dnnl_plan *m, int32_t s, amun__ref bias, bool *done)
+{
+    const amun__step *step = &m->program.steps[s];
+    const amun_graph *graph = m->plan->graph;
+    const amun__node *node = &graph->nodes[step->node];
+    const amun__dnnl_value *v = &m->values[step->value];
+    amun__dnnl_winograd own = {.node = step->node,
+                               .direction = AMUN__DNNL_BY_WEIGHTS,
+                               .dst = amun__code_param(graph, node->weight, AMUN__SPACE_GRADS),
+                               .src = m->saved[s].src,
+                               .diff = v->diff,
+                               .bias = bias};
+    AMUN__CHECK(amun__dnnl_winograd_wins(m, done, &own.form, node, m->saved[s].src_md, v->md,
+                                         AMUN__DNNL_BY_WEIGHTS));
+    return *done ? amun__dnnl_emit_winograd(m, &own) : AMUN_OK;
+}
+
 static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op op)
 {
     const amun__step *step = &m->program.steps[s];
@@ -224,9 +242,8 @@ static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op 
     const amun__dnnl_value *v = &m->values[step->value];
     const amun__dnnl_saved *keep = &m->saved[s];
     dnnl_primitive_desc_t pd = NULL;
-    amun__dnnl_winograd own = {.node = step->node, .direction = AMUN__DNNL_BY_WEIGHTS};
     int32_t any, index, bias_md;
-    bool wins;
+    bool own;
     amun__ref target, bias = {0};
     amun_status status;
     AMUN__TRY(conv_weights_md(m, &any, node, dnnl_format_tag_any, dnnl_format_tag_any));
@@ -243,15 +260,9 @@ static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op 
     if (node->bias >= 0) {
         bias = amun__code_param(graph, node->bias, AMUN__SPACE_GRADS);
     }
-    AMUN__TRY(amun__dnnl_winograd_wins(m, &wins, &own.form, node, keep->src_md, v->md,
-                                       AMUN__DNNL_BY_WEIGHTS));
-    if (wins) {
-        own.dst = amun__code_param(graph, node->weight, AMUN__SPACE_GRADS);
-        own.src = keep->src;
-        own.diff = v->diff;
-        own.bias = bias;
-        status = amun__dnnl_emit_winograd(m, &own);
-        goto fail;
+    AMUN__TRY(own_by_weights(m, s, bias, &own));
+    if (own) {
+        goto fail; /* done */
     }
     AMUN__TRY(amun__dnnl_md_query(m, &index, pd, dnnl_query_diff_weights_md));
     AMUN__TRY(amun__dnnl_grad_target(m, &target, node->weight, keep->weights_md, index));

@@ -103,6 +103,7 @@ static void gather(float g[9 * WINO_COLUMNS], const amun__winograd *w, const flo
 void amun__winograd_filters(const amun__winograd *w, float *dst, const float *weights, bool by_data,
                             int32_t threads)
 {
+    (void)threads; /* without OpenMP */
     const wino_layout at = lay_out(w, 1);
     const int64_t sources = at.src_blocks * 8;
 #pragma omp parallel for schedule(static) num_threads(threads)
@@ -201,6 +202,7 @@ static void scatter(const amun__winograd *w, float *diff_weights, const float *g
 static void sum_bias(const amun__winograd *w, float *diff_bias, const float *diff_dst,
                      int32_t threads)
 {
+    (void)threads; /* without OpenMP */
     const int64_t pixels = w->dst_height * w->dst_width;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (int64_t b = 0; b < ceil_div(w->dst_channels, 8); b++) {
