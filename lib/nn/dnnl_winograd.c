@@ -134,7 +134,7 @@ amun_status amun__dnnl_emit_winograd(amun__dnnl_plan *m, const amun__dnnl_winogr
                          .sum = o->sum,
                          .relu = o->relu};
     amun__ref b = o->diff, scratch;
-    size_t floats = by_weights ? amun__winograd_grad_scratch_floats(&o->form)
+    size_t floats = by_weights ? amun__winograd_grad_scratch_floats(&o->form, m->plan->threads)
                                : amun__winograd_scratch_floats(&o->form, m->plan->threads);
     if (!by_weights) {
         name(&instr, "conv filters", node);

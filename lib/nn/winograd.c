@@ -141,40 +141,74 @@ void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, c
 
 /* ---- by weights ------------------------------------------------------------------------------ */
 
-/* As many tiles that sums over them are long beside the reading of U; not a matter of threads. */
-static wino_layout lay_out_grad(const amun__winograd *w)
+/* Threads take chunks of their own and add into a U of their own, so that they need not wait for
+ * each other; where U is large or there are few chunks, all work on one chunk and one U. */
+typedef struct grad_plan {
+    wino_layout at;
+    int64_t parts; /* U's */
+    int64_t part;  /* floats of one U, V and M */
+} grad_plan;
+
+/* As many tiles that sums over them are long beside the reading of U. */
+static grad_plan plan_grad(const amun__winograd *w, int32_t threads)
 {
-    wino_layout at = lay_out(w, 1);
-    int64_t all = ceil_div(at.tiles, WINO_ROWS) * WINO_ROWS;
-    at.chunk = large_filters(&at) ? GRAD_TILES_LARGE : GRAD_TILES;
-    at.chunk = all < at.chunk ? all : at.chunk;
-    at.v_tiles = WINO_ROWS * 8;
-    at.v_block = at.chunk * 8;
-    at.m_tiles = WINO_ROWS * WINO_COLUMNS;
-    at.m_block = at.chunk * WINO_COLUMNS;
-    at.v = odd_lines(at.src_blocks * at.v_block);
-    at.m = odd_lines(at.dst_blocks * at.m_block);
-    return at;
+    grad_plan plan = {.at = lay_out(w, 1), .parts = 1};
+    wino_layout *at = &plan.at;
+    int64_t chunks = ceil_div(at->tiles, large_filters(at) ? GRAD_TILES_LARGE : GRAD_TILES);
+    if (!large_filters(at) && chunks >= 2 * threads) {
+        plan.parts = threads;
+        chunks = ceil_div(chunks, threads) * threads; /* as much work for each */
+    }
+    at->chunk = ceil_div(ceil_div(at->tiles, chunks), WINO_ROWS) * WINO_ROWS;
+    at->v_tiles = WINO_ROWS * 8;
+    at->v_block = at->chunk * 8;
+    at->m_tiles = WINO_ROWS * WINO_COLUMNS;
+    at->m_block = at->chunk * WINO_COLUMNS;
+    at->v = odd_lines(at->src_blocks * at->v_block);
+    at->m = odd_lines(at->dst_blocks * at->m_block);
+    plan.part = WINO_POINTS * (at->u + at->v + at->m);
+    return plan;
 }
 
-size_t amun__winograd_grad_scratch_floats(const amun__winograd *w)
+size_t amun__winograd_grad_scratch_floats(const amun__winograd *w, int32_t threads)
 {
-    wino_layout at = lay_out_grad(w);
-    return (size_t)(WINO_POINTS * (at.v + at.m + at.u));
+    grad_plan plan = plan_grad(w, threads);
+    return (size_t)(plan.parts * plan.part);
+}
+
+static wino_chunk chunk_from(const amun__winograd *w, const wino_layout *at, int64_t first,
+                             int64_t size, int64_t end)
+{
+    return (wino_chunk){w, at, first, end - first < size ? end - first : size};
+}
+
+/* One thread: every parts-th chunk. */
+static void grad_alone(const amun__winograd *w, const grad_plan *plan, int64_t part, float *u,
+                       const float *src, const float *diff_dst)
+{
+    const wino_layout *at = &plan->at;
+    float *v = u + WINO_POINTS * at->u, *m = v + WINO_POINTS * at->v;
+    for (int64_t first = part * at->chunk; first < at->tiles; first += plan->parts * at->chunk) {
+        const wino_chunk c = chunk_from(w, at, first, at->chunk, at->tiles);
+        amun__wino_src_avx2(&c, v, src);
+        amun__wino_diff_avx2(&c, m, diff_dst);
+        for (int64_t i = 0; i < WINO_POINTS * at->dst_blocks; i++) {
+            amun__wino_outer_avx2(&c, u, v, m, i / at->dst_blocks, i % at->dst_blocks,
+                                  first != part * at->chunk);
+        }
+    }
 }
 
 /* All threads: the transforms of a chunk (6 tiles each time), then its 36 products. */
-static void grad_chunk(const amun__winograd *w, const wino_layout *at, int64_t first, float *u,
-                       float *v, float *m, const float *src, const float *diff_dst)
+static void grad_together(const amun__winograd *w, const wino_layout *at, int64_t first, float *u,
+                          const float *src, const float *diff_dst)
 {
-    const wino_chunk all = {w, at, first,
-                            at->tiles - first < at->chunk ? at->tiles - first : at->chunk};
+    float *v = u + WINO_POINTS * at->u, *m = v + WINO_POINTS * at->v;
+    const wino_chunk all = chunk_from(w, at, first, at->chunk, at->tiles);
     const int64_t sixes = ceil_div(all.count, WINO_ROWS);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < 2 * sixes; i++) {
-        int64_t from = i / 2 * WINO_ROWS;
-        wino_chunk six = {w, at, first + from,
-                          all.count - from < WINO_ROWS ? all.count - from : WINO_ROWS};
+        wino_chunk six = chunk_from(w, at, first + i / 2 * WINO_ROWS, WINO_ROWS, first + all.count);
         if (i % 2 == 0) {
             amun__wino_src_avx2(&six, v + i / 2 * at->v_tiles, src);
         } else {
@@ -184,6 +218,36 @@ static void grad_chunk(const amun__winograd *w, const wino_layout *at, int64_t f
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < WINO_POINTS * at->dst_blocks; i++) {
         amun__wino_outer_avx2(&all, u, v, m, i / at->dst_blocks, i % at->dst_blocks, first > 0);
+    }
+}
+
+static void grad_sums(const amun__winograd *w, const grad_plan *plan, float *scratch,
+                      const float *src, const float *diff_dst, int32_t threads)
+{
+    (void)threads; /* without OpenMP */
+    if (plan->parts > 1) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+        for (int64_t part = 0; part < plan->parts; part++) {
+            grad_alone(w, plan, part, scratch + part * plan->part, src, diff_dst);
+        }
+        return;
+    }
+#pragma omp parallel num_threads(threads)
+    for (int64_t first = 0; first < plan->at.tiles; first += plan->at.chunk) {
+        grad_together(w, &plan->at, first, scratch, src, diff_dst);
+    }
+}
+
+/* 16 dst channels' filters of one src channel, the parts added up. */
+static void grad_filters(float g[9 * WINO_COLUMNS], const grad_plan *plan, const float *u)
+{
+    amun__wino_grad_avx2(g, u, plan->at.u);
+    for (int64_t part = 1; part < plan->parts; part++) {
+        _Alignas(32) float more[9 * WINO_COLUMNS];
+        amun__wino_grad_avx2(more, u + part * plan->part, plan->at.u);
+        for (int64_t i = 0; i < 9 * WINO_COLUMNS; i++) {
+            g[i] += more[i];
+        }
     }
 }
 
@@ -225,20 +289,14 @@ static void sum_bias(const amun__winograd *w, float *diff_bias, const float *dif
 void amun__winograd_grad(const amun__winograd *w, float *diff_weights, float *diff_bias,
                          const float *src, const float *diff_dst, float *scratch, int32_t threads)
 {
-    const wino_layout at = lay_out_grad(w);
-    float *u = scratch, *v = u + WINO_POINTS * at.u, *m = v + WINO_POINTS * at.v;
-#pragma omp parallel num_threads(threads)
-    {
-        for (int64_t first = 0; first < at.tiles; first += at.chunk) {
-            grad_chunk(w, &at, first, u, v, m, src, diff_dst);
-        }
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < at.dst_blocks * w->src_channels; i++) {
-            _Alignas(32) float g[9 * WINO_COLUMNS];
-            int64_t j = i / w->src_channels, s = i % w->src_channels;
-            amun__wino_grad_avx2(g, u + (j * at.src_blocks * 8 + s) * WINO_COLUMNS, at.u);
-            scatter(w, diff_weights, g, s, j);
-        }
+    const grad_plan plan = plan_grad(w, threads);
+    grad_sums(w, &plan, scratch, src, diff_dst, threads);
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t i = 0; i < plan.at.dst_blocks * w->src_channels; i++) {
+        _Alignas(32) float g[9 * WINO_COLUMNS];
+        int64_t j = i / w->src_channels, s = i % w->src_channels;
+        grad_filters(g, &plan, scratch + (j * plan.at.src_blocks * 8 + s) * WINO_COLUMNS);
+        scatter(w, diff_weights, g, s, j);
     }
     if (diff_bias != NULL) {
         sum_bias(w, diff_bias, diff_dst, threads);
@@ -260,9 +318,9 @@ size_t amun__winograd_scratch_floats(const amun__winograd *w, int32_t threads)
     return 0;
 }
 
-size_t amun__winograd_grad_scratch_floats(const amun__winograd *w)
+size_t amun__winograd_grad_scratch_floats(const amun__winograd *w, int32_t threads)
 {
-    (void)w;
+    (void)w, (void)threads;
     return 0;
 }
 

@@ -26,7 +26,7 @@ bool amun__winograd_available(void); /* the CPU has AVX2 and FMA */
 /* Floats of the transformed filters, and of the memory that `threads` threads work in. */
 size_t amun__winograd_filter_floats(const amun__winograd *w);
 size_t amun__winograd_scratch_floats(const amun__winograd *w, int32_t threads);
-size_t amun__winograd_grad_scratch_floats(const amun__winograd *w);
+size_t amun__winograd_grad_scratch_floats(const amun__winograd *w, int32_t threads);
 
 /* `weights`: the convolution's own, plain [out][in][3][3]; by_data: w->src_channels are its out. */
 void amun__winograd_filters(const amun__winograd *w, float *dst, const float *weights, bool by_data,
@@ -35,7 +35,7 @@ void amun__winograd_filters(const amun__winograd *w, float *dst, const float *we
 void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, const float *filters,
                         const amun__winograd_tail *tail, float *scratch, int32_t threads);
 /* diff_weights: plain [dst_channels][src_channels][3][3]; diff_dst lies as dst would. Overwritten.
- * diff_bias (nullable): [dst_channels]. The same bytes for any number of threads. */
+ * diff_bias (nullable): [dst_channels]. The same bytes for the same number of threads. */
 void amun__winograd_grad(const amun__winograd *w, float *diff_weights, float *diff_bias,
                          const float *src, const float *diff_dst, float *scratch, int32_t threads);
 
