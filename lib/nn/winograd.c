@@ -33,7 +33,8 @@ enum {
     CHUNK_LEAST_LARGE = 96,
     GRAD_TILES = 96,
     GRAD_TILES_LARGE = 192,
-    LARGE_FILTERS = 8 * 1024 * 1024
+    LARGE_FILTERS = 8 * 1024 * 1024,
+    PARALLEL_FROM = 512 /* blocks of 16 filters: some 0.2 ms */
 };
 
 static bool large_filters(const wino_layout *at)
@@ -105,9 +106,9 @@ void amun__winograd_filters(const amun__winograd *w, float *dst, const float *we
 {
     (void)threads; /* without OpenMP */
     const wino_layout at = lay_out(w, 1);
-    const int64_t sources = at.src_blocks * 8;
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t i = 0; i < at.dst_blocks * sources; i++) {
+    const int64_t sources = at.src_blocks * 8, blocks = at.dst_blocks * sources;
+#pragma omp parallel for schedule(static) num_threads(threads) if (blocks >= PARALLEL_FROM)
+    for (int64_t i = 0; i < blocks; i++) {
         _Alignas(32) float g[9 * WINO_COLUMNS];
         gather(g, w, weights, i % sources, i / sources, by_data);
         amun__wino_filter_avx2(dst + i * WINO_COLUMNS, at.u, g);
