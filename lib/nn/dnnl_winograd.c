@@ -13,11 +13,11 @@ static bool right_cpu(void)
 }
 
 /* The one place that chooses, by the pass's shape alone, so that every run chooses the same. Where
- * it says yes, all three directions measured faster than oneDNN's, filters transformed anew each
- * time: 1.04 times with 16 channels by weights, 2 to 8 times from 64 on (docs/performance.md).
- * Fewer tiles do not pay for the filters, tiles that hang over the edge and channels that fill a
- * block of 16 up are computed for nothing, and with few channels the transforms outweigh the
- * products. */
+ * it says yes, forward and by weights measured faster than oneDNN's, filters transformed anew each
+ * time: 1.04 times with 16 channels by weights, 2 to 8 times from 64 on (docs/performance.md). By
+ * data is the work of forward. Fewer tiles do not pay for the filters, tiles that hang over the
+ * edge and channels that fill a block of 16 up are computed for nothing, and with few channels the
+ * transforms outweigh the products. */
 static bool right_shape(const amun__winograd *w)
 {
     int64_t tiles = (w->dst_height + 3) / 4 * ((w->dst_width + 3) / 4);
