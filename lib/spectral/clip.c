@@ -24,10 +24,10 @@ amun_status amun__clip_layer_open(amun__clip_layer *layer, int64_t block, bool p
     if (layer->dense) {
         AMUN__CHECK(amun__linop_create_linear(&layer->op, layer->ctx, s->in_channels,
                                               s->out_channels, layer->weights, NULL, block,
-                                              AMUN__LINOP_BEST));
+                                              layer->backend));
     } else {
         AMUN__CHECK(amun__linop_create_conv2d(&layer->op, layer->ctx, s, layer->weights, NULL,
-                                              block, AMUN__LINOP_BEST));
+                                              block, layer->backend));
     }
     *s = *amun__linop_shape_of(layer->op);
     if (!power) {

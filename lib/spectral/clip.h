@@ -28,16 +28,17 @@ typedef struct amun__clip_layer {
     float *gamma; /* COMPOSITE, NORM */
     const float *variance;
     double eps;
-    int64_t channels;     /* of the output */
-    double *factor;       /* 1 / sqrt(variance + eps); with gamma */
-    float *scale;         /* COMPOSITE: gamma * factor */
-    double *wide;         /* the same, not rounded */
-    amun__linop *op;      /* MAP, COMPOSITE, where the method needs it */
-    amun__powerqr *power; /* the same */
-    float *u;             /* MIYATO: the left vector, [channels] */
-    float *raw;           /* MIYATO in training: weights before the normalisation */
-    double *right;        /* MIYATO in training: the right vector of the last step */
-    double sigma;         /* the last estimate, or exact value; NaN: none yet */
+    int64_t channels;            /* of the output */
+    double *factor;              /* 1 / sqrt(variance + eps); with gamma */
+    float *scale;                /* COMPOSITE: gamma * factor */
+    double *wide;                /* the same, not rounded */
+    amun__linop_backend backend; /* of the operator; 0: the best one */
+    amun__linop *op;             /* MAP, COMPOSITE, where the method needs it */
+    amun__powerqr *power;        /* the same */
+    float *u;                    /* MIYATO: the left vector, [channels] */
+    float *raw;                  /* MIYATO in training: weights before the normalisation */
+    double *right;               /* MIYATO in training: the right vector of the last step */
+    double sigma;                /* the last estimate, or exact value; NaN: none yet */
 } amun__clip_layer;
 
 /* Opens the operator for blocks of `block` vectors, with a power iteration over it if asked for;

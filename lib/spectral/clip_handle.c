@@ -16,23 +16,24 @@ static void destroy_clipper(void *self)
     amun_model_unref(clipper->model);
 }
 
-static amun_status open_inner(amun_clipper *clipper, const amun_clip_options *full)
+static amun_status open_inner(amun_clipper *clipper, const amun_clip_options *full,
+                              amun__linop_backend backend)
 {
     amun_context *ctx = clipper->object.ctx;
     amun__threads threads;
     AMUN__CHECK(amun__model_begin_read(clipper->model));
     amun_status status = amun__threads_begin(ctx, &threads);
     if (status == AMUN_OK) {
-        status =
-            amun__clipper_create(&clipper->inner, ctx, clipper->model, full, AMUN__CLIPPER_ONCE);
+        status = amun__clipper_create(&clipper->inner, ctx, clipper->model, full,
+                                      AMUN__CLIPPER_ONCE, backend);
         amun__threads_end(&threads);
     }
     amun__model_end_read(clipper->model);
     return status;
 }
 
-amun_status amun_clipper_create(amun_clipper **clipper, amun_model *model,
-                                const amun_clip_options *opts)
+amun_status amun__clipper_open(amun_clipper **clipper, amun_model *model,
+                               const amun_clip_options *opts, amun__linop_backend backend)
 {
     amun__enter();
     if (clipper == NULL) {
@@ -47,13 +48,19 @@ amun_status amun_clipper_create(amun_clipper **clipper, amun_model *model,
                                     sizeof *made, destroy_clipper));
     made->model = amun_model_ref(model);
     made->method = full.method;
-    amun_status status = open_inner(made, &full);
+    amun_status status = open_inner(made, &full, backend);
     if (status != AMUN_OK) {
         amun__object_unref(made);
         return status;
     }
     *clipper = made;
     return AMUN_OK;
+}
+
+amun_status amun_clipper_create(amun_clipper **clipper, amun_model *model,
+                                const amun_clip_options *opts)
+{
+    return amun__clipper_open(clipper, model, opts, AMUN__LINOP_BEST);
 }
 
 amun_clipper *amun_clipper_ref(amun_clipper *clipper)

@@ -30,6 +30,7 @@ static amun__clip_layer *add_layer(amun__clipper *c, amun__clip_kind kind, const
                                 .name = name,
                                 .norm_name = name,
                                 .target = target,
+                                .backend = c->backend,
                                 .sigma = NAN};
     return layer;
 }
@@ -183,13 +184,15 @@ static amun_status fill(amun__clipper *c)
 }
 
 amun_status amun__clipper_create(amun__clipper **out, amun_context *ctx, amun_model *model,
-                                 const amun_clip_options *options, amun__clipper_use use)
+                                 const amun_clip_options *options, amun__clipper_use use,
+                                 amun__linop_backend backend)
 {
     amun__clipper *c = NULL;
     amun_status status;
     *out = NULL;
     AMUN__TRY(amun__calloc(ctx, &c, 1, sizeof *c));
-    *c = (amun__clipper){.ctx = ctx, .model = model, .options = *options, .use = use};
+    *c = (amun__clipper){
+        .ctx = ctx, .model = model, .options = *options, .use = use, .backend = backend};
     resolve(c);
     AMUN__TRY(fill(c));
     *out = c;

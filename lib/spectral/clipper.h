@@ -5,11 +5,15 @@
 
 #include "amun/clip.h"
 #include "core/core.h"
+#include "nn/linop.h"
 #include "nn/nn.h"
 
 typedef struct amun__clipper amun__clipper;
 
 extern const amun__options_table amun__clip_options_table;
+/* amun_clipper_create() with a backend of the caller's choice, for tests. */
+amun_status amun__clipper_open(amun_clipper **clipper, amun_model *model,
+                               const amun_clip_options *opts, amun__linop_backend backend);
 /* Full options (NULL: defaults), checked beyond the ranges of the table. */
 amun_status amun__clip_options_read(amun_clip_options *full, const amun_clip_options *opts);
 
@@ -22,7 +26,8 @@ typedef enum amun__clipper_use {
 /* `options` are full. Borrows the model, whose arrays it reads and writes: the caller of this and
  * of everything below holds begin_write (begin_read is enough here) and the threads' scope. */
 amun_status amun__clipper_create(amun__clipper **out, amun_context *ctx, amun_model *model,
-                                 const amun_clip_options *options, amun__clipper_use use);
+                                 const amun_clip_options *options, amun__clipper_use use,
+                                 amun__linop_backend backend);
 void amun__clipper_destroy(amun__clipper *clipper); /* NULL is fine */
 int32_t amun__clipper_layers(const amun__clipper *clipper);
 /* One layer: its name (borrowed) and the norm that was seen last, NaN before. */

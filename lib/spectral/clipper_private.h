@@ -10,6 +10,7 @@ struct amun__clipper {
     amun_model *model;
     amun_clip_options options; /* block and inner steps resolved */
     amun__clipper_use use;
+    amun__linop_backend backend;
     amun__clip_layer *layers; /* in the order of the graph, a composite after its convolution */
     int32_t count;
 };

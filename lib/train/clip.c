@@ -84,7 +84,7 @@ amun_status amun__train_clip_open(amun__train_clip *clip, const amun__member *me
         amun_clip_options own = full;
         own.seed += (uint64_t)i; /* members start from different vectors */
         AMUN__CHECK(amun__clipper_create(&clip->clippers[i], clip->ctx, members[i].model, &own,
-                                         AMUN__CLIPPER_TRAIN));
+                                         AMUN__CLIPPER_TRAIN, AMUN__LINOP_BEST));
         clip->count = i + 1;
     }
     return recipe->options.checkpoint != NULL ? list_extras(clip, recipe) : AMUN_OK;

@@ -79,7 +79,8 @@ static void print_training(bench_work *work, const amun_clip_options *o, size_t 
 {
     amun__clipper *clipper = NULL;
     const double train = train_time(work, repetitions);
-    bench_must(amun__clipper_create(&clipper, work->ctx, work->model, o, AMUN__CLIPPER_TRAIN),
+    bench_must(amun__clipper_create(&clipper, work->ctx, work->model, o, AMUN__CLIPPER_TRAIN,
+                                    AMUN__LINOP_BEST),
                "clipper");
     bench_must(amun__clipper_before_forward(clipper, 1, NULL), "step");
     const double follow = step_time(clipper, 1, repetitions);
@@ -98,7 +99,8 @@ static void print_once(bench_work *work, const amun_clip_options *o)
 {
     amun__clipper *clipper = NULL;
     amun_clip_result r;
-    bench_must(amun__clipper_create(&clipper, work->ctx, work->model, o, AMUN__CLIPPER_ONCE),
+    bench_must(amun__clipper_create(&clipper, work->ctx, work->model, o, AMUN__CLIPPER_ONCE,
+                                    AMUN__LINOP_BEST),
                "clipper");
     bench_must(amun__clipper_run(clipper, NULL, &r), "run");
     (void)printf("{\"bench\": \"clip\", \"work\": \"once\", \"layers\": %lld, \"rounds\": %lld, "

@@ -10,12 +10,19 @@
  *     steps N, lr X, momentum X, weight_decay X, nesterov 0 | 1
  *     out FILE         logits.*, diff_src.*, diff.<parameter>, loss
  *     after FILE       write the weights after the steps (amun_model_save)
+ *     miyato TARGET    instead: weights that are normalised to the target by MIYATO's clip, with
+ *                      power iterations N per step and the vectors u of clip_seed N. To `out`:
+ *                      u.<layer> before the first step, diff.<parameter> in the first step; the
+ *                      steps are those of amun_train_run()
  */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "amun/clip.h"
+#include "amun/train.h"
 #include "io/io.h"
 #include "nn/graph.h"
+#include "spectral/clipper.h"
 
 typedef struct run {
     int argc;
@@ -162,13 +169,22 @@ static double loss_of(run *r)
            (double)r->batch;
 }
 
+static void keep_gradients(run *r, const amun_graph *graph, const float *diff)
+{
+    for (int32_t i = 0; i < graph->param_count; i++) {
+        const amun__param *p = &graph->params[i];
+        if (p->trainable) {
+            keep(r, "diff", p->name, diff + p->offset, p->ndim, p->shape);
+        }
+    }
+}
+
 static amun_status run_mode(run *r, amun__mode mode, const char *name)
 {
     amun__plan *plan = NULL;
     amun__model_values values;
     amun__model_values_get(r->model, &values);
     AMUN__CHECK(open_plan(r, mode, &plan));
-    const amun_graph *graph = plan->graph;
     float *diff_src = must(malloc((size_t)r->batch * r->pixels * sizeof(float)));
     float *diff = mode == AMUN__MODE_TRAIN ? must(malloc(values.trainable * sizeof(float))) : NULL;
     amun_status status;
@@ -180,11 +196,8 @@ static amun_status run_mode(run *r, amun__mode mode, const char *name)
         AMUN__TRY(amun__plan_backward(plan, r->seed, diff_src, diff));
         keep(r, "diff_src", name, diff_src, 2, (int64_t[]){r->batch, (int64_t)r->pixels});
     }
-    for (int32_t i = 0; i < graph->param_count && diff != NULL; i++) {
-        const amun__param *p = &graph->params[i];
-        if (p->trainable) {
-            keep(r, "diff", p->name, diff + p->offset, p->ndim, p->shape);
-        }
+    if (diff != NULL) {
+        keep_gradients(r, plan->graph, diff);
     }
 fail:
     close_plan(r, plan);
@@ -226,6 +239,82 @@ fail:
     return status;
 }
 
+/* ---- normalised weights ---------------------------------------------------------------------- */
+
+/* One forward and backward pass as in a training; the model is as before. */
+static amun_status miyato_gradient(run *r, const amun_clip_options *clip)
+{
+    amun__clipper *clipper = NULL;
+    amun__plan *plan = NULL;
+    amun__model_values values;
+    amun__model_values_get(r->model, &values);
+    float *diff = must(malloc(values.trainable * sizeof(float))), *u = NULL;
+    size_t count = 0;
+    double sigma;
+    amun_status status;
+    AMUN__TRY(amun__clipper_create(&clipper, r->ctx, r->model, clip, AMUN__CLIPPER_TRAIN,
+                                   AMUN__LINOP_BEST));
+    for (int32_t i = 0; amun__clipper_state(clipper, i, &u, &count); i++) {
+        keep(r, "u", amun__clipper_layer(clipper, i, &sigma), u, 1, (int64_t[]){(int64_t)count});
+    }
+    AMUN__TRY(open_plan(r, AMUN__MODE_TRAIN, &plan));
+    AMUN__TRY(amun__clipper_before_forward(clipper, 0, NULL));
+    AMUN__TRY(amun__plan_forward(plan, r->images, r->logits));
+    (void)loss_of(r);
+    AMUN__TRY(amun__plan_backward(plan, r->seed, NULL, diff));
+    AMUN__TRY(amun__clipper_after_backward(clipper, diff));
+    amun__model_touch(r->model);
+    keep_gradients(r, plan->graph, diff);
+fail:
+    if (plan != NULL) {
+        close_plan(r, plan);
+    }
+    amun__clipper_destroy(clipper);
+    free(diff);
+    return status;
+}
+
+static amun_status miyato_train(run *r, const amun_clip_options *clip)
+{
+    amun_dataset *data = NULL;
+    amun_train_options o;
+    AMUN__CHECK(amun_train_options_init(&o, sizeof o));
+    o.epochs = (int32_t)number_of(r, "steps", 0); /* of one batch each */
+    o.batch = (int32_t)r->batch;
+    o.lr = number_of(r, "lr", 0.01);
+    o.momentum = number_of(r, "momentum", 0.9);
+    o.weight_decay = number_of(r, "weight_decay", 5e-4);
+    o.schedule = AMUN_SCHEDULE_CONSTANT;
+    o.augment_pad = o.augment_flip = 0;
+    o.clip = clip;
+    AMUN__CHECK(
+        amun_dataset_open_npy(&data, r->ctx, text_of(r, "images", ""), text_of(r, "labels", "")));
+    amun_status status = amun_train_run(NULL, r->model, data, NULL, 0, &o, NULL);
+    amun_dataset_unref(data);
+    return status != AMUN_OK ? status : amun_model_save(r->model, text_of(r, "after", "after"));
+}
+
+static amun_status run_miyato(run *r)
+{
+    amun_clip_options clip;
+    AMUN__CHECK(amun_clip_options_init(&clip, sizeof clip));
+    clip.method = AMUN_CLIP_MIYATO;
+    clip.target = number_of(r, "miyato", 1.0);
+    clip.iterations = (int32_t)number_of(r, "iterations", 1);
+    clip.seed = (uint64_t)number_of(r, "clip_seed", 0);
+    AMUN__CHECK(miyato_gradient(r, &clip));
+    return miyato_train(r, &clip);
+}
+
+static amun_status run_modes(run *r)
+{
+    AMUN__CHECK(run_mode(r, AMUN__MODE_INFER, "infer"));
+    AMUN__CHECK(run_mode(r, AMUN__MODE_ATTACK, "attack"));
+    AMUN__CHECK(run_mode(r, AMUN__MODE_TRAIN, "train"));
+    AMUN__CHECK(train(r));
+    return run_mode(r, AMUN__MODE_INFER, "after");
+}
+
 static amun_status run_all(run *r)
 {
     AMUN__CHECK(open_model(r));
@@ -235,11 +324,7 @@ static amun_status run_all(run *r)
     AMUN__CHECK(read_batch(r));
     r->logits = must(malloc((size_t)(r->batch * r->classes) * sizeof(float)));
     r->seed = must(malloc((size_t)(r->batch * r->classes) * sizeof(float)));
-    AMUN__CHECK(run_mode(r, AMUN__MODE_INFER, "infer"));
-    AMUN__CHECK(run_mode(r, AMUN__MODE_ATTACK, "attack"));
-    AMUN__CHECK(run_mode(r, AMUN__MODE_TRAIN, "train"));
-    AMUN__CHECK(train(r));
-    AMUN__CHECK(run_mode(r, AMUN__MODE_INFER, "after"));
+    AMUN__CHECK(text_of(r, "miyato", NULL) != NULL ? run_miyato(r) : run_modes(r));
     return amun__safetensors_write(r->ctx, text_of(r, "out", "engine_dump.safetensors"), r->results,
                                    r->count, NULL);
 }

@@ -6,6 +6,14 @@
 #include "spectral/clip.h"
 #include "spectrum_fixture.h"
 
+/* Those that clips are made with: the plain loops, and the best one where that is another. */
+FIXTURE_UNUSED static const amun__linop_backend clip_backends[] = {AMUN__LINOP_REF_F32,
+#ifdef AMUN_WITH_DNNL
+                                                                   AMUN__LINOP_DNNL
+#endif
+};
+enum { CLIP_BACKENDS = sizeof clip_backends / sizeof clip_backends[0] };
+
 typedef struct clip_case {
     spectrum_case c;
     amun_clip_options options;

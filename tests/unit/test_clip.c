@@ -5,13 +5,6 @@
 #include "spectral/matrix.h"
 #include "spectral/rivals.h"
 
-static const amun__linop_backend backends[] = {AMUN__LINOP_REF_F32,
-#ifdef AMUN_WITH_DNNL
-                                               AMUN__LINOP_DNNL
-#endif
-};
-enum { BACKENDS = sizeof backends / sizeof backends[0] };
-
 /* ---- gradients ------------------------------------------------------------------------------- */
 
 /* sum_i | diag(gamma factor) W v_i - t_i |^2 from the explicit matrix. */
@@ -163,11 +156,11 @@ static void check_block(amun__padding padding, int64_t stride, amun__linop_backe
 
 START_TEST(test_block_clips_from_two_to_one)
 {
-    for (int b = 0; b < BACKENDS; b++) {
-        check_block(AMUN__PADDING_ZERO, 1, backends[b], 0.5);
-        check_block(AMUN__PADDING_ZERO, 2, backends[b], 0.6);
-        check_block(AMUN__PADDING_CIRCULAR, 1, backends[b], 0.5);
-        check_block(AMUN__PADDING_REFLECT, 1, backends[b], 0.5);
+    for (int b = 0; b < CLIP_BACKENDS; b++) {
+        check_block(AMUN__PADDING_ZERO, 1, clip_backends[b], 0.5);
+        check_block(AMUN__PADDING_ZERO, 2, clip_backends[b], 0.6);
+        check_block(AMUN__PADDING_CIRCULAR, 1, clip_backends[b], 0.5);
+        check_block(AMUN__PADDING_REFLECT, 1, clip_backends[b], 0.5);
     }
 }
 END_TEST
@@ -177,7 +170,7 @@ START_TEST(test_a_layer_below_its_target_stays)
     clip_case t;
     amun__linop_shape shape = small_conv(AMUN__PADDING_ZERO, 1);
     clip_begin(&t, &shape, 0.999, false, 8);
-    clip_open(&t, 16, AMUN__LINOP_BEST);
+    clip_open(&t, 16, clip_backends[_i]);
     ck_ok(amun__clip_layer_run(&t.layer, &t.run));
     ck_assert(memcmp(t.before, t.layer.weights, t.layer.count * sizeof *t.before) == 0);
     ck_close(t.layer.sigma, 0.999, 1e-3);
@@ -194,7 +187,7 @@ START_TEST(test_exact_raises_a_small_norm)
         clip_begin(&t, &shape, 0.7, false, 9);
         t.options.method = methods[i];
         t.run.most = 4000;
-        clip_open(&t, methods[i] == AMUN_CLIP_LEGACY ? 1 : 16, AMUN__LINOP_BEST);
+        clip_open(&t, methods[i] == AMUN_CLIP_LEGACY ? 1 : 16, clip_backends[_i]);
         ck_ok(amun__clip_layer_run(&t.layer, &t.run));
         ck_assert(clip_moved(&t) == 0.0);
         t.options.exact = 1;
@@ -213,7 +206,7 @@ START_TEST(test_scale_shrinks_everything_alike)
     clip_begin(&t, &shape, 2.0, false, 10);
     t.layer.target = 0.4;
     t.options.method = AMUN_CLIP_SCALE;
-    clip_open(&t, 16, AMUN__LINOP_BEST);
+    clip_open(&t, 16, clip_backends[_i]);
     ck_ok(amun__clip_layer_run(&t.layer, &t.run));
     ck_close(exact_norm(&t), 0.4, 4e-4);
     const double factor = (double)t.layer.weights[0] / (double)t.before[0];
@@ -251,14 +244,14 @@ static void naive_step(const amun__linop_shape *s, const double *v, const double
 
 START_TEST(test_legacy_step_is_the_authors)
 {
-    for (int b = 0; b < BACKENDS; b++) {
+    for (int b = 0; b < CLIP_BACKENDS; b++) {
         clip_case t;
         amun__linop_shape shape = small_conv(AMUN__PADDING_ZERO, 2);
         shape.in_channels = shape.out_channels = 3;
         clip_begin(&t, &shape, 2.0, false, 21);
         t.options.method = AMUN_CLIP_LEGACY;
         t.options.inner_steps = 1;
-        clip_open(&t, 1, backends[b]);
+        clip_open(&t, 1, clip_backends[b]);
         ck_ok(amun__powerqr_run(t.layer.power, 30, NULL, NULL));
         const double sigma = amun__powerqr_values(t.layer.power)->sigma;
         const size_t in = amun__linop_in(t.layer.op), out = amun__linop_out(t.layer.op);
@@ -298,7 +291,7 @@ START_TEST(test_legacy_converges)
     amun__linop_shape shape = small_conv(AMUN__PADDING_ZERO, 1);
     clip_begin(&t, &shape, 2.0, false, 22);
     t.options.method = AMUN_CLIP_LEGACY;
-    clip_open(&t, 1, AMUN__LINOP_BEST);
+    clip_open(&t, 1, clip_backends[_i]);
     t.run.most = 4000;
     ck_ok(amun__clip_layer_run(&t.layer, &t.run));
     ck_assert(exact_norm(&t) <= 1.002);
@@ -405,7 +398,7 @@ START_TEST(test_rivals_are_their_own_functions)
         t.options.method = methods[i];
         t.layer.target = 1.5;
         t.run.seed = 77;
-        clip_open(&t, 1, AMUN__LINOP_BEST);
+        clip_open(&t, 1, clip_backends[_i]);
         float *expected = malloc(t.layer.count * sizeof *expected);
         double u[8], sigma = 0.0;
         ck_ok(amun__alloc(t.c.ctx, &t.layer.u, 8, sizeof *t.layer.u));
@@ -443,14 +436,14 @@ int main(void)
     tcase_add_test(tc, test_gradients_equal_differences);
     tcase_add_test(tc, test_line_search_finds_the_valley);
     tcase_add_test(tc, test_block_clips_from_two_to_one);
-    tcase_add_test(tc, test_a_layer_below_its_target_stays);
-    tcase_add_test(tc, test_exact_raises_a_small_norm);
-    tcase_add_test(tc, test_scale_shrinks_everything_alike);
+    tcase_add_loop_test(tc, test_a_layer_below_its_target_stays, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_exact_raises_a_small_norm, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_scale_shrinks_everything_alike, 0, CLIP_BACKENDS);
     tcase_add_test(tc, test_legacy_step_is_the_authors);
-    tcase_add_test(tc, test_legacy_converges);
+    tcase_add_loop_test(tc, test_legacy_converges, 0, CLIP_BACKENDS);
     tcase_add_test(tc, test_matrix_clip_is_the_closed_form);
     tcase_add_test(tc, test_which_convolutions_are_matrices);
     tcase_add_test(tc, test_pointwise_and_patch_convolutions_are_clipped_exactly);
-    tcase_add_test(tc, test_rivals_are_their_own_functions);
+    tcase_add_loop_test(tc, test_rivals_are_their_own_functions, 0, CLIP_BACKENDS);
     return amun_test_main("clip", (TCase *[]){tc, NULL});
 }

@@ -94,7 +94,8 @@ END_TEST
 
 /* ---- the composite --------------------------------------------------------------------------- */
 
-static void check_composite(amun_clip_method method, int32_t block, double within)
+static void check_composite(amun_clip_method method, int32_t block, double within,
+                            amun__linop_backend backend)
 {
     clip_case t;
     amun__linop_shape shape = small_conv(AMUN__PADDING_ZERO, 1);
@@ -105,7 +106,7 @@ static void check_composite(amun_clip_method method, int32_t block, double withi
     ck_close(exact_norm(&t), 2.0, 1e-6);
     t.options.method = method;
     t.run.most = 4000;
-    clip_open(&t, block, AMUN__LINOP_BEST);
+    clip_open(&t, block, backend);
     ck_ok(amun__clip_layer_run(&t.layer, &t.run));
     const double norm = exact_norm(&t);
     ck_assert_msg(norm <= within && norm > 0.98, "method %d: %g", (int)method, norm);
@@ -123,9 +124,9 @@ static void check_composite(amun_clip_method method, int32_t block, double withi
 
 START_TEST(test_composite_comes_down)
 {
-    check_composite(AMUN_CLIP_BLOCK, 16, 1.001);
-    check_composite(AMUN_CLIP_SCALE, 16, 1.001);
-    check_composite(AMUN_CLIP_LEGACY, 1, 1.002);
+    check_composite(AMUN_CLIP_BLOCK, 16, 1.001, clip_backends[_i]);
+    check_composite(AMUN_CLIP_SCALE, 16, 1.001, clip_backends[_i]);
+    check_composite(AMUN_CLIP_LEGACY, 1, 1.002, clip_backends[_i]);
 }
 END_TEST
 
@@ -135,7 +136,7 @@ START_TEST(test_composite_step_descends)
     clip_case t;
     amun__linop_shape shape = small_conv(AMUN__PADDING_CIRCULAR, 1);
     clip_begin(&t, &shape, 3.0, true, 52);
-    clip_open(&t, 4, AMUN__LINOP_BEST);
+    clip_open(&t, 4, clip_backends[_i]);
     ck_ok(amun__powerqr_run(t.layer.power, 40, NULL, NULL));
     const double before = exact_norm(&t);
     ck_ok(amun__clip_step_block(&t.layer, 4));
@@ -151,7 +152,7 @@ START_TEST(test_legacy_composite_is_one_small_step)
     amun__linop_shape shape = small_conv(AMUN__PADDING_ZERO, 1);
     clip_begin(&t, &shape, 2.0, true, 53);
     t.options.method = AMUN_CLIP_LEGACY;
-    clip_open(&t, 1, AMUN__LINOP_BEST);
+    clip_open(&t, 1, clip_backends[_i]);
     ck_ok(amun__powerqr_run(t.layer.power, 60, NULL, NULL));
     const double sigma = amun__powerqr_values(t.layer.power)->sigma;
     const size_t in = amun__linop_in(t.layer.op), out = amun__linop_out(t.layer.op);
@@ -191,8 +192,8 @@ int main(void)
     tcase_add_test(tc, test_gouk_scales_all_channels);
     tcase_add_test(tc, test_small_factors_stay);
     tcase_add_test(tc, test_bad_values_are_refused);
-    tcase_add_test(tc, test_composite_comes_down);
-    tcase_add_test(tc, test_composite_step_descends);
-    tcase_add_test(tc, test_legacy_composite_is_one_small_step);
+    tcase_add_loop_test(tc, test_composite_comes_down, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_composite_step_descends, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_legacy_composite_is_one_small_step, 0, CLIP_BACKENDS);
     return amun_test_main("clip_batchnorm", (TCase *[]){tc, NULL});
 }

@@ -3,7 +3,8 @@
 
 #include "clip_fixture.h"
 #include "nn/graph.h"
-#include "spectral/clipper.h"
+#include "nn/linop_private.h"
+#include "spectral/clipper_private.h"
 #include "training.h"
 
 /* conv 3x3, batch norm, ReLU, conv 3x3 stride 2, conv 1x1, batch norm, flatten, dense: all weights
@@ -94,6 +95,25 @@ static void kept(const amun_model *model, float *values)
     ck_ok(amun_model_get_tensor(model, "fc.bias", values + 30, 10));
 }
 
+/* A choice that goes nowhere would make everything below a test of the best backend alone. */
+START_TEST(test_backend_is_taken)
+{
+    amun_context *ctx = NULL;
+    amun__clipper *clipper = NULL;
+    ck_ok(amun_context_create(&ctx, NULL));
+    amun_model *model = some_model(ctx, 5.0);
+    const amun_clip_options o = clip_options(AMUN_CLIP_GOUK, 1.0);
+    ck_ok(amun__clipper_create(&clipper, ctx, model, &o, AMUN__CLIPPER_ONCE, clip_backends[_i]));
+    ck_assert_int_eq(clipper->count, 4);
+    for (int32_t i = 0; i < clipper->count; i++) {
+        ck_assert_int_eq(clipper->layers[i].op->backend, clip_backends[_i]);
+    }
+    amun__clipper_destroy(clipper);
+    amun_model_unref(model);
+    amun_context_unref(ctx);
+}
+END_TEST
+
 START_TEST(test_every_method_once)
 {
     for (amun_clip_method m = AMUN_CLIP_BLOCK; m <= AMUN_CLIP_DELATTRE_2024; m++) {
@@ -108,7 +128,7 @@ START_TEST(test_every_method_once)
         kept(model, before);
         const amun_clip_options o = clip_options(m, 0.8);
         amun_clip_result result = {.struct_size = sizeof result};
-        ck_ok(amun_clipper_create(&clipper, model, &o));
+        ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
         ck_ok(amun_clipper_run(&result, clipper, NULL));
         kept(model, after);
         ck_assert(memcmp(before, after, sizeof before) == 0);
@@ -139,7 +159,7 @@ START_TEST(test_block_meets_the_target)
     amun_clip_options o = clip_options(AMUN_CLIP_BLOCK, 0.8);
     o.final_scale = 0;
     amun_clip_result result = {.struct_size = sizeof result};
-    ck_ok(amun_clipper_create(&clipper, model, &o));
+    ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
     ck_ok(amun_clipper_run(&result, clipper, NULL));
     const char *const names[] = {"c1", "c2", "c3", "fc"};
     for (size_t i = 0; i < 4; i++) {
@@ -173,7 +193,7 @@ START_TEST(test_batch_norms)
         o.batchnorm_target = 0.7;
         o.final_scale = 0;
         amun_clip_result result = {.struct_size = sizeof result};
-        ck_ok(amun_clipper_create(&clipper, model, &o));
+        ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
         ck_ok(amun_clipper_run(&result, clipper, NULL));
         kept(model, after);
         ck_assert(memcmp(before, after, sizeof before) == 0);
@@ -205,7 +225,7 @@ START_TEST(test_composite_is_certified)
     amun_clip_options o = clip_options(AMUN_CLIP_BLOCK, 1.0);
     o.batchnorm = AMUN_CLIP_BATCHNORM_COMPOSITE;
     amun_clip_result result = {.struct_size = sizeof result};
-    ck_ok(amun_clipper_create(&clipper, model, &o));
+    ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
     ck_ok(amun_clipper_run(&result, clipper, NULL));
     ck_assert(result.upper <= 1.0);
     ck_assert(node_norm(ctx, model, "c1", true) <= 1.0);
@@ -228,7 +248,7 @@ START_TEST(test_steps_follow_the_schedule)
     o.delay = 4;
     o.rounds = 400;
     amun_clip_result result = {.struct_size = sizeof result};
-    ck_ok(amun_clipper_create(&clipper, model, &o));
+    ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
     for (int step = 0; step < 10; step++) {
         ck_ok(amun_clipper_step(&result, clipper));
         ck_assert_msg((result.changed > 0) == (step == 6), "step %d: %d changed", step,
@@ -251,7 +271,7 @@ START_TEST(test_cancelled_and_unfinished_runs)
     amun_clip_result result = {.struct_size = sizeof result};
     watcher w = {.stop_at = 1};
     amun_call_options call = watched(&w);
-    ck_ok(amun_clipper_create(&clipper, model, &o));
+    ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
     ck_fails(amun_clipper_run(&result, clipper, &call), AMUN_ERROR_CANCELLED, "stopped");
     ck_assert_str_eq(w.phase, "clip");
     ck_assert_uint_eq(w.total, 4);
@@ -261,12 +281,12 @@ START_TEST(test_cancelled_and_unfinished_runs)
     amun_clipper_unref(clipper);
     o.max_rounds = 1;
     o.final_scale = 0;
-    ck_ok(amun_clipper_create(&clipper, model, &o));
+    ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
     ck_fails(amun_clipper_run(&result, clipper, NULL), AMUN_ERROR_NUMERIC, "c2 is still at");
     ck_assert(result.changed >= 2 && result.largest > 1.001);
     amun_clipper_unref(clipper);
     o.final_scale = 1;
-    ck_ok(amun_clipper_create(&clipper, model, &o));
+    ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
     ck_ok(amun_clipper_run(&result, clipper, NULL));
     ck_assert(node_norm(ctx, model, "c2", false) <= 0.8);
     amun_clipper_unref(clipper);
@@ -292,12 +312,12 @@ START_TEST(test_refusals)
     o.exact = 1;
     ck_fails(amun_clipper_create(&clipper, model, &o), AMUN_ERROR_UNSUPPORTED, "exact");
     o = clip_options(AMUN_CLIP_DELATTRE_2023, 1.0);
-    ck_ok(amun_clipper_create(&clipper, model, &o));
+    ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
     ck_fails(amun_clipper_run(&result, clipper, NULL), AMUN_ERROR_UNSUPPORTED, "delattre_2023");
     ck_fails(amun_clipper_step(&result, clipper), AMUN_ERROR_UNSUPPORTED, "delattre_2023");
     amun_clipper_unref(clipper);
     o = clip_options(AMUN_CLIP_MIYATO, 1.0);
-    ck_ok(amun_clipper_create(&clipper, model, &o));
+    ck_ok(amun__clipper_open(&clipper, model, &o, clip_backends[_i]));
     ck_fails(amun_clipper_step(NULL, clipper), AMUN_ERROR_UNSUPPORTED, "miyato");
     ck_ok(amun__model_begin_read(model));
     ck_fails(amun_clipper_run(&result, clipper, NULL), AMUN_ERROR_BUSY, "using this model");
@@ -321,7 +341,7 @@ START_TEST(test_weights_that_are_not_finite)
     ck_ok(amun_context_create(&ctx, NULL));
     amun_model *model = some_model(ctx, 1.0);
     amun__model_values v;
-    ck_ok(amun_clipper_create(&clipper, model, NULL));
+    ck_ok(amun__clipper_open(&clipper, model, NULL, clip_backends[_i]));
     amun__model_values_get(model, &v);
     v.values[5] = (float)NAN;
     amun__model_touch(model);
@@ -341,7 +361,7 @@ START_TEST(test_runs_are_deterministic)
         amun_clipper *clipper = NULL;
         ck_ok(amun_context_create(&ctx, NULL));
         amun_model *model = some_model(ctx, 4.0);
-        ck_ok(amun_clipper_create(&clipper, model, NULL));
+        ck_ok(amun__clipper_open(&clipper, model, NULL, clip_backends[_i]));
         ck_ok(amun_clipper_run(NULL, clipper, NULL));
         bytes[i] = bytes_of(model);
         amun_clipper_unref(clipper);
@@ -356,14 +376,15 @@ int main(void)
 {
     TCase *tc = tcase_create("clipper");
     tcase_set_timeout(tc, 600);
-    tcase_add_test(tc, test_every_method_once);
-    tcase_add_test(tc, test_block_meets_the_target);
-    tcase_add_test(tc, test_batch_norms);
-    tcase_add_test(tc, test_composite_is_certified);
-    tcase_add_test(tc, test_steps_follow_the_schedule);
-    tcase_add_test(tc, test_cancelled_and_unfinished_runs);
-    tcase_add_test(tc, test_refusals);
-    tcase_add_test(tc, test_weights_that_are_not_finite);
-    tcase_add_test(tc, test_runs_are_deterministic);
+    tcase_add_loop_test(tc, test_backend_is_taken, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_every_method_once, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_block_meets_the_target, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_batch_norms, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_composite_is_certified, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_steps_follow_the_schedule, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_cancelled_and_unfinished_runs, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_refusals, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_weights_that_are_not_finite, 0, CLIP_BACKENDS);
+    tcase_add_loop_test(tc, test_runs_are_deterministic, 0, CLIP_BACKENDS);
     return amun_test_main("clipper", (TCase *[]){tc, NULL});
 }

@@ -1,6 +1,6 @@
 /* Networks against values that PyTorch computed in double precision (tests/interop/torch_oracle.py
  * golden): fresh weights of the library's generator, one batch, gradients, Nesterov steps. */
-#include "io/io.h"
+#include "golden.h"
 #include "nets.h"
 
 /* frac((i + 1) * golden ratio) */
@@ -15,32 +15,6 @@ static double number(const json_t *object, const char *key)
     const json_t *value = json_object_get(object, key);
     ck_assert_msg(json_is_number(value), "no number \"%s\"", key);
     return json_number_value(value);
-}
-
-/* [norm, sum, first, middle, last] of what PyTorch had. Single elements and the sum are measured
- * on the scale of the whole. */
-static void expect(const json_t *table, const char *key, const float *values, size_t count,
-                   double limit, const char *arch)
-{
-    const json_t *row = json_object_get(table, key);
-    ck_assert_msg(json_array_size(row) == 5, "%s: no values for \"%s\"", arch, key);
-    double want[5], norm = 0, sum = 0;
-    for (size_t i = 0; i < 5; i++) {
-        want[i] = json_number_value(json_array_get(row, i));
-    }
-    for (size_t i = 0; i < count; i++) {
-        norm += (double)values[i] * (double)values[i];
-        sum += (double)values[i];
-    }
-    double scale = fmax(want[0], 1e-4); /* what cancels has no scale of its own */
-    double got[5] = {sqrt(norm), sum / sqrt((double)count), (double)values[0],
-                     (double)values[count / 2], (double)values[count - 1]};
-    want[1] /= sqrt((double)count);
-    for (int i = 0; i < 5; i++) {
-        ck_assert_msg(fabs(got[i] - want[i]) <= limit * scale,
-                      "%s: %s, figure %d is %.8g, PyTorch has %.8g (norm %.3g)", arch, key, i,
-                      got[i], want[i], want[0]);
-    }
 }
 
 /* Batch norms that do something, and keep each ReLU on one side: see torch_nets.stir(). */
@@ -75,16 +49,16 @@ static void expect_run(net *n, const json_t *values, amun__mode mode, const char
     (void)amun__loss_cross_entropy(logits, targets, NULL, batch, 10, 1.0 / (double)batch, seed);
     net_execute(&run, n, NULL, mode, (int64_t)batch, x, seed);
     (void)snprintf(key, sizeof key, "logits.%s", name);
-    expect(values, key, run.logits, run.logit_count, 1e-5, arch);
+    golden_expect(values, key, run.logits, run.logit_count, 1e-5, 1e-4, arch);
     if (mode != AMUN__MODE_INFER) {
         (void)snprintf(key, sizeof key, "diff_src.%s", name);
-        expect(values, key, run.diff_src, run.src_count, 1e-4, arch);
+        golden_expect(values, key, run.diff_src, run.src_count, 1e-4, 1e-4, arch);
     }
     for (int32_t i = 0; i < n->graph->param_count && mode == AMUN__MODE_TRAIN; i++) {
         const amun__param *p = &n->graph->params[i];
         if (p->trainable) {
             (void)snprintf(key, sizeof key, "diff.%s", p->name);
-            expect(values, key, run.diff_params + p->offset, p->count, 1e-3, arch);
+            golden_expect(values, key, run.diff_params + p->offset, p->count, 1e-3, 1e-4, arch);
         }
     }
     net_run_free(&run);
@@ -147,8 +121,8 @@ static void check_case(const json_t *options)
     for (int32_t i = 0; i < n.graph->param_count; i++) {
         const amun__param *p = &n.graph->params[i];
         if (p->trainable) {
-            expect(json_object_get(options, "after"), p->name, n.params.values + p->offset,
-                   p->count, 1e-4, arch);
+            golden_expect(json_object_get(options, "after"), p->name, n.params.values + p->offset,
+                          p->count, 1e-4, 1e-4, arch);
         }
     }
     free(x);
@@ -158,11 +132,7 @@ static void check_case(const json_t *options)
 
 START_TEST(test_torch)
 {
-    amun__mapping mapping;
-    json_t *root = NULL;
-    ck_ok(amun__file_map(&mapping, test_source_path("tests/data/golden_torch.json")));
-    ck_ok(amun__json_parse(&root, (const char *)mapping.data, mapping.size, "golden_torch.json"));
-    amun__file_unmap(&mapping);
+    json_t *root = golden_open("tests/data/golden_torch.json");
     const json_t *cases = json_object_get(root, "cases");
     ck_assert_uint_ge(json_array_size(cases), 2);
     for (size_t i = 0; i < json_array_size(cases); i++) {

@@ -1,8 +1,12 @@
 /* Reference models on disk: training that resumes, files that do not belong, damage. */
 #include <unistd.h>
 
+#include "amun/clip.h"
 #include "io/io.h"
 #include "mia_fixture.h"
+#include "nn/graph.h"
+#include "nn/linop.h"
+#include "spectral/powerqr.h"
 
 static void file_name(char *out, const char *dir, int number, const char *ending)
 {
@@ -132,6 +136,161 @@ START_TEST(test_resume)
 }
 END_TEST
 
+/* ---- references under a clip --------------------------------------------------------------------
+ */
+
+enum { CONV = 1, FC = 5, SPECTRUM = 256 }; /* nodes of conv_model(), and room for their values */
+
+/* The small pool with images of 8 x 8 and a convolutional network. */
+static void clipped_begin(small *s)
+{
+    small_begin(s, 3);
+    amun_mia_unref(s->mia);
+    amun_model_unref(s->model);
+    blobs_free(&s->train);
+    blobs_free(&s->test);
+    blobs_make(&s->train, s->ctx, TRAIN, 1, 8, 8, CLASSES, 3);
+    blobs_make(&s->test, s->ctx, TEST, 1, 8, 8, CLASSES, 4);
+    s->model = conv_model(s->ctx, 1, 8, 8, CLASSES, 5);
+    amun_mia_options o;
+    ck_ok(amun_mia_options_init(&o, sizeof o));
+    o.references = MODELS;
+    ck_ok(amun_mia_create(&s->mia, s->ctx, s->train.data, s->test.data, &o));
+}
+
+static amun_clip_options clip_options(double target)
+{
+    amun_clip_options clip;
+    ck_ok(amun_clip_options_init(&clip, sizeof clip));
+    clip.target = target;
+    clip.every = 3;
+    clip.rounds = 100;
+    return clip;
+}
+
+static double exact_norm(const small *s, const amun_model *model, int32_t node)
+{
+    amun__linop *op = NULL;
+    double values[SPECTRUM];
+    ck_ok(amun__linop_create_node(&op, model, node, false, 8, AMUN__LINOP_REF_F64));
+    ck_assert(amun__linop_in(op) <= SPECTRUM || amun__linop_out(op) <= SPECTRUM);
+    ck_ok(amun__spectrum_exact(s->ctx, op, values));
+    amun__linop_destroy(op);
+    return values[0];
+}
+
+/* The largest norm of all layers of all references, and the smallest. */
+static void norms_of(small *s, const char *dir, double *largest, double *smallest)
+{
+    char path[4096];
+    amun_model *model = NULL;
+    ck_ok(amun_model_clone(&model, s->model));
+    *largest = 0.0;
+    *smallest = (double)INFINITY;
+    for (int m = 0; m < MODELS; m++) {
+        file_name(path, dir, m, ".safetensors");
+        ck_ok(amun_model_load_weights(model, path));
+        const double norms[2] = {exact_norm(s, model, CONV), exact_norm(s, model, FC)};
+        for (int i = 0; i < 2; i++) {
+            *largest = fmax(*largest, norms[i]);
+            *smallest = fmin(*smallest, norms[i]);
+        }
+    }
+    amun_model_unref(model);
+}
+
+/* About 30 images in batches of 8: some 40 steps with clips at multiples of 3, the last ones of
+ * which move little. */
+START_TEST(test_clipped_references)
+{
+    static const char plain[] = "mia_unclipped", whole[] = "mia_clipped", broken[] = "mia_cut";
+    const double target = 0.5;
+    amun_clip_options clip = clip_options(target);
+    amun_train_options o = train_options(10, 8, 0.1);
+    o.schedule = AMUN_SCHEDULE_COSINE;
+    double largest = 0.0, smallest = 0.0;
+    small s;
+    counter c = {0};
+    clean(plain);
+    clean(whole);
+    clean(broken);
+    clipped_begin(&s);
+    ck_ok(train_all(&s, plain, &o, &c));
+    norms_of(&s, plain, &largest, &smallest);
+    ck_assert_msg(smallest > 1.2 * target, "%g without a clip", smallest);
+    o.clip = &clip;
+    ck_ok(train_all(&s, whole, &o, &c));
+    norms_of(&s, whole, &largest, &smallest);
+    ck_assert_msg(largest < 1.02 * target && smallest > 0.8 * target, "%g, %g", largest, smallest);
+    c = (counter){0};
+    ck_ok(train_all(&s, whole, &o, &c));
+    ck_assert_int_eq(c.train_reports, 0); /* neither anew from the memory nor from the files */
+    small_end(&s);
+
+    int cuts = 0;
+    for (bool done = false; !done;
+         cuts += !done) { /* in all models, between clips and after them */
+        clipped_begin(&s);
+        c = (counter){.stop = 17};
+        const amun_status status = train_all(&s, broken, &o, &c);
+        done = status == AMUN_OK;
+        ck_assert(done || status == AMUN_ERROR_CANCELLED);
+        ck_assert_int_lt(cuts, 40);
+        small_end(&s);
+    }
+    ck_assert_int_ge(cuts, MODELS);
+    for (int m = 0; m < MODELS; m++) {
+        ck_assert(same_files(whole, broken, m, ".safetensors"));
+        ck_assert(same_files(whole, broken, m, ".logits.safetensors"));
+        ck_assert(!same_files(whole, plain, m, ".safetensors"));
+    }
+    clean(plain);
+    clean(whole);
+    clean(broken);
+}
+END_TEST
+
+START_TEST(test_clip_mismatch)
+{
+    static const char dir[] = "mia_clip_mismatch";
+    amun_clip_options clip = clip_options(0.5), other = clip;
+    amun_train_options o = train_options(1, 8, 0.1);
+    small s;
+    counter c = {0};
+    clean(dir);
+    clipped_begin(&s);
+    o.clip = &clip;
+    ck_ok(train_all(&s, dir, &o, &c));
+    o.clip = &other;
+    other.target = 0.75;
+    ck_fails(train_all(&s, dir, &o, &c), AMUN_ERROR_STATE, "clip.target = 0.5, this call has 0.75");
+    other = clip;
+    other.every = 4;
+    ck_fails(train_all(&s, dir, &o, &c), AMUN_ERROR_STATE, "clip.every = 3, this call has 4");
+    other = clip;
+    other.method = AMUN_CLIP_GOUK;
+    ck_fails(train_all(&s, dir, &o, &c), AMUN_ERROR_STATE, "this call has \"gouk\"");
+    o.clip = NULL;
+    ck_fails(train_all(&s, dir, &o, &c), AMUN_ERROR_STATE, "this call has nothing");
+    ck_assert(strstr(amun_last_error_message(), "clip.") != NULL);
+    o.clip = &clip;
+    c = (counter){0};
+    ck_ok(train_all(&s, dir, &o, &c)); /* and nothing of this spoilt the files */
+    ck_assert_int_eq(c.train_reports, 0);
+    clean(dir);
+    o.clip = NULL;
+    amun_mia_unref(s.mia); /* a call of other options forgets what it has in memory */
+    s.mia = NULL;
+    small_end(&s);
+    clipped_begin(&s);
+    ck_ok(train_all(&s, dir, &o, &c));
+    o.clip = &clip;
+    ck_fails(train_all(&s, dir, &o, &c), AMUN_ERROR_STATE, " = nothing, this call has");
+    small_end(&s);
+    clean(dir);
+}
+END_TEST
+
 START_TEST(test_file_mismatch)
 {
     static const char dir[] = "mia_mismatch";
@@ -230,5 +389,7 @@ int main(void)
     tcase_add_test(tc, test_resume);
     tcase_add_test(tc, test_file_mismatch);
     tcase_add_test(tc, test_damage);
+    tcase_add_test(tc, test_clipped_references);
+    tcase_add_test(tc, test_clip_mismatch);
     return amun_test_main("mia_files", (TCase *[]){tc, NULL});
 }

@@ -2,7 +2,7 @@
  * against PyTorch's double backward (golden values of tests/interop/torch_ensemble.py), TRS's
  * images. */
 #include "ensemble/trs.h"
-#include "io/io.h"
+#include "golden.h"
 #include "joint_fixture.h"
 
 enum { ROWS = 9 };
@@ -333,44 +333,20 @@ static double number(const json_t *object, const char *key, double otherwise)
     return json_is_number(value) ? json_number_value(value) : otherwise;
 }
 
-/* [norm, sum, first, middle, last]; single elements and the sum on the scale of the whole. */
-static void expect(const json_t *table, const char *key, const float *values, size_t count,
-                   const char *name)
-{
-    const json_t *row = json_object_get(table, key);
-    ck_assert_msg(json_array_size(row) == 5, "%s: no values for \"%s\"", name, key);
-    double want[5], norm = 0, sum = 0;
-    for (size_t i = 0; i < 5; i++) {
-        want[i] = json_number_value(json_array_get(row, i));
-    }
-    for (size_t i = 0; i < count; i++) {
-        norm += (double)values[i] * (double)values[i];
-        sum += (double)values[i];
-    }
-    const double scale = fmax(want[0], 1e-3), root = sqrt((double)count);
-    const double got[5] = {sqrt(norm), sum / root, (double)values[0], (double)values[count / 2],
-                           (double)values[count - 1]};
-    want[1] /= root;
-    for (int i = 0; i < 5; i++) {
-        ck_assert_msg(fabs(got[i] - want[i]) <= 1e-3 * scale,
-                      "%s: %s, figure %d is %.8g, PyTorch has %.8g (norm %.3g)", name, key, i,
-                      got[i], want[i], want[0]);
-    }
-}
-
 static void check_members(const joint_fixture *g, const json_t *values, const char *name)
 {
     char key[200];
     size_t seen = 1;
     const float loss = (float)(g->step.loss / (double)g->rows);
-    expect(values, "loss.0", &loss, 1, name);
+    golden_expect(values, "loss.0", &loss, 1, 1e-3, 1e-3, name);
     for (size_t i = 0; i < g->count; i++) {
         const amun_graph *graph = amun__model_graph(g->models[i]);
         for (int32_t k = 0; k < graph->param_count; k++) {
             const amun__param *p = &graph->params[k];
             if (p->trainable) {
                 (void)snprintf(key, sizeof key, "diff.%zu.%s", i, p->name);
-                expect(values, key, g->members[i].diff + p->offset, p->count, name);
+                golden_expect(values, key, g->members[i].diff + p->offset, p->count, 1e-3, 1e-3,
+                              name);
                 seen++;
             }
         }
@@ -410,11 +386,7 @@ static void check_golden(const json_t *row)
 
 START_TEST(test_torch)
 {
-    amun__mapping mapping;
-    json_t *root = NULL;
-    ck_ok(amun__file_map(&mapping, test_source_path("tests/data/golden_ensemble.json")));
-    ck_ok(amun__json_parse(&root, (const char *)mapping.data, mapping.size, "golden"));
-    amun__file_unmap(&mapping);
+    json_t *root = golden_open("tests/data/golden_ensemble.json");
     const json_t *cases = json_object_get(root, "cases");
     ck_assert_uint_eq(json_array_size(cases), 4);
     for (size_t i = 0; i < json_array_size(cases); i++) {
