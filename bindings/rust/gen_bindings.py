@@ -36,7 +36,7 @@ def safe_name(name):
 
 def camel(name):
     """amun_train_options -> TrainOptions"""
-    return "".join(part.title() for part in name.removeprefix("amun_").split("_"))
+    return "".join(part[:1].upper() + part[1:] for part in name.removeprefix("amun_").split("_"))
 
 
 # ---- C declarations as Rust ----------------------------------------------------------------------
@@ -203,7 +203,7 @@ def render_table(api):
 
 
 def render_enums(api):
-    out = [BANNER, "use crate::enumeration;", ""]
+    out = [BANNER]
     for name, values in api.enums.items():
         if name == "amun_status":
             continue

@@ -66,7 +66,7 @@ impl MemoryStats {
 
 /// Fields of `amun_conv2d_options`.
 #[derive(Clone, Debug)]
-pub struct Conv2DOptions {
+pub struct Conv2dOptions {
     /// output channels, range [1, 65536]; must be set
     pub channels: i64,
     /// default 3, range [1, 64]
@@ -93,7 +93,7 @@ pub struct Conv2DOptions {
     pub padding: Padding,
 }
 
-impl Conv2DOptions {
+impl Conv2dOptions {
     pub(crate) fn from_raw(raw: &sys::amun_conv2d_options) -> Self {
         Self {
             channels: raw.channels,
@@ -131,7 +131,7 @@ impl Conv2DOptions {
     }
 }
 
-impl Default for Conv2DOptions {
+impl Default for Conv2dOptions {
     fn default() -> Self {
         Self::from_raw(&crate::defaults(sys::amun_conv2d_options_init))
     }

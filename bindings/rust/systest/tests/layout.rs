@@ -75,7 +75,9 @@ fn pinned_lines(text: &str) -> BTreeSet<String> {
         .filter(|line| ["SIZE(", "FIELD(", "VALUE("].iter().any(|kind| line.starts_with(kind)))
         .map(|line| line.replace(['(', ','], " ").replace(");", ""))
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .map(|line| if line.starts_with("VALUE") { line.trim_end_matches('u').into() } else { line })
+        .map(
+            |line| if line.starts_with("VALUE") { line.trim_end_matches('u').into() } else { line },
+        )
         .filter(|line| !line.starts_with("SIZE void") && !line.starts_with("SIZE size_t"))
         .collect()
 }
