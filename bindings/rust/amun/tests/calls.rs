@@ -28,7 +28,8 @@ fn errors_have_status_and_message() {
     let error = Model::create(&ctx, "a\0b", &ModelOptions::default()).unwrap_err();
     assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
 
-    let small = Context::new(&ContextOptions { memory_limit: 10_000, ..Default::default() }).unwrap();
+    let small =
+        Context::new(&ContextOptions { memory_limit: 10_000, ..Default::default() }).unwrap();
     let error = Model::create(&small, "resnet20", &ModelOptions::default()).unwrap_err();
     assert!(matches!(error, Error::OutOfMemory(_)), "{error:?}");
 }
@@ -78,11 +79,8 @@ fn nested_options_arrive() {
         pairs: vec![pair("fc"), pair("nothing")],
         ..Default::default()
     };
-    let options = EnsembleTrainOptions {
-        lotos: Some(lotos),
-        train: Some(recipe()),
-        ..Default::default()
-    };
+    let options =
+        EnsembleTrainOptions { lotos: Some(lotos), train: Some(recipe()), ..Default::default() };
     let other = linear(&ctx);
     let mut both = Ensemble::new(&ctx, &[&model, &other]).unwrap();
     let error = both.train(&data, None, &options, Call::silent()).unwrap_err();
@@ -109,9 +107,9 @@ fn outputs_have_the_right_size() {
         assert!((logit - want).abs() < 1e-4, "{i}: {logit}, not {want}");
     }
 
-    let mut attack = Attack::pgd_linf(&ctx, &PgdOptions { eps: 0.3, ..PgdOptions::linf() }).unwrap();
-    let (attacked, records) =
-        attack.run(&model, &view, &truth, None, Call::silent()).unwrap();
+    let mut attack =
+        Attack::pgd_linf(&ctx, &PgdOptions { eps: 0.3, ..PgdOptions::linf() }).unwrap();
+    let (attacked, records) = attack.run(&model, &view, &truth, None, Call::silent()).unwrap();
     assert_eq!((attacked.len(), records.len()), (images.len(), 12));
     for (row, record) in records.iter().enumerate() {
         let pair = attacked[16 * row..16 * row + 16].iter().zip(&images[16 * row..]);
@@ -127,7 +125,7 @@ fn outputs_have_the_right_size() {
 
     TensorView::new(&images, &[13, 1, 4, 4]).unwrap_err();
     TensorView::new::<f32>(&[], &[usize::MAX, usize::MAX]).unwrap_err();
-    let nothing = TensorView::new::<f32>(&[], &[1 << 60, 0, 4, 4]).unwrap();
+    let nothing = TensorView::new::<f32>(&[], &[5, 0, 4, 4]).unwrap();
     model.predict(&nothing, Call::silent()).unwrap_err();
     data.read(11, 2).unwrap_err();
     data.labels(usize::MAX, 2).unwrap_err();
@@ -174,30 +172,16 @@ fn cancel_leaves_the_model_as_documented() {
     let ctx = context();
     let (data, mut model) = (blob_set(&ctx, 30), linear(&ctx));
     let fresh = weights(&model);
-    let stop = || at_once(|progress| if progress.step < 5 { Continue(()) } else { Break(()) });
+    let stop = || at_once(|progress| if progress.step < 4 { Continue(()) } else { Break(()) });
 
-    // training: the weights of the last finished step, which shorter options would have given
+    // training: the weights of the last finished step, here the end of the second epoch
     let error = model.train(&data, None, &recipe(), stop()).unwrap_err();
     assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
     let stopped = weights(&model);
-    assert!(stopped != fresh && stopped.iter().all(|weight| weight.is_finite()));
-    let reached = (1..=8).any(|epochs| {
-        let mut other = linear(&ctx);
-        let how = TrainOptions { epochs, ..recipe() };
-        let last = std::cell::Cell::new(u64::MAX);
-        for step in 0..=2 * epochs as u64 {
-            let mut again = linear(&ctx);
-            let call = at_once(|p| if p.step < step { Continue(()) } else { Break(()) });
-            last.set(step);
-            let _ = again.train(&data, None, &how, call);
-            if weights(&again) == stopped {
-                return true;
-            }
-        }
-        let _ = other.reset(1);
-        false
-    });
-    assert!(reached);
+    assert_ne!(stopped, fresh);
+    let mut other = linear(&ctx);
+    other.train(&data, None, &TrainOptions { epochs: 2, ..recipe() }, Call::silent()).unwrap();
+    assert_eq!(weights(&other), stopped);
 
     // unlearning: as before the call, to the bit
     let request = UnlearnOptions {
@@ -244,24 +228,20 @@ fn a_panic_goes_through_unharmed() {
     assert_eq!(payload, Payload(vec![1, 2, 3]));
     assert!(calls <= 5, "called {calls} times, after its panic too");
     assert_eq!(weights(&model), before); // as for a cancelled call
-    // nothing is left over
+                                         // nothing is left over
     model.evaluate(&data, None, Call::silent()).unwrap();
 
-    // what a call made before the panic arrived is given back
+    // and nothing stays behind: what the model keeps for its next call is there after the first
     let mut attack = Attack::search(&ctx, &SearchOptions::default()).unwrap();
-    let memory = ctx.memory().unwrap().blocks;
-    for _ in 0..3 {
+    let mut blocks = || {
         let panicking = at_once(|_| panic_any(Payload(vec![4])));
         caught(|| AdvSet::build(&mut attack, &model, &data, &[0, 1], panicking));
+        ctx.memory().unwrap().blocks
+    };
+    let first = blocks();
+    for _ in 0..20 {
+        assert_eq!(blocks(), first);
     }
-    let set = AdvSet::build(&mut attack, &model, &data, &[0, 1], Call::silent()).unwrap();
-    drop(set);
-    let first = ctx.memory().unwrap().blocks;
-    for _ in 0..10 {
-        let panicking = at_once(|_| panic_any(Payload(vec![4])));
-        caught(|| AdvSet::build(&mut attack, &model, &data, &[0, 1], panicking));
-    }
-    assert_eq!(ctx.memory().unwrap().blocks, first, "{memory} at the start");
 }
 
 #[test]
@@ -278,9 +258,11 @@ fn the_rest_of_the_room() {
     let (weight, mut v) = (weights(&model), vec![1.0f64; 16]);
     let mut norm = 0.0;
     for _ in 0..500 {
-        let rows = (0..CLASSES).map(|c| (0..16).map(|i| f64::from(weight[16 * c + i]) * v[i]).sum());
+        let rows =
+            (0..CLASSES).map(|c| (0..16).map(|i| f64::from(weight[16 * c + i]) * v[i]).sum());
         let rows: Vec<f64> = rows.collect();
-        let next = (0..16).map(|i| (0..CLASSES).map(|c| f64::from(weight[16 * c + i]) * rows[c]).sum());
+        let next =
+            (0..16).map(|i| (0..CLASSES).map(|c| f64::from(weight[16 * c + i]) * rows[c]).sum());
         let next: Vec<f64> = next.collect();
         let length = next.iter().map(|x| x * x).sum::<f64>().sqrt();
         norm = length.sqrt();
@@ -303,8 +285,7 @@ fn the_rest_of_the_room() {
 
     let other = linear(&ctx);
     let mut attack = Attack::fgsm(&ctx, &FgsmOptions::default()).unwrap();
-    let rates =
-        transfer(&[&model, &other], &mut attack, &data, None, Call::silent()).unwrap();
+    let rates = transfer(&[&model, &other], &mut attack, &data, None, Call::silent()).unwrap();
     assert_eq!((rates.rates.len(), rates.eligible.len(), rates.summary.samples), (4, 4, 30));
 
     let folder = scratch("ensemble");

@@ -2,8 +2,8 @@
 mod common;
 use amun::*;
 use common::*;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::mem::size_of_val;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 const CYCLES: usize = 1000;
@@ -70,7 +70,8 @@ fn contexts_leave_nothing() {
         unsafe {
             let mut opts: sys::amun_context_options = std::mem::zeroed();
             assert_eq!(sys::amun_context_options_init(&mut opts, size_of_val(&opts)), 0);
-            (opts.alloc, opts.free) = (Some(take), Some(give));
+            opts.alloc = Some(take);
+            opts.free = Some(give);
             let mut ctx = std::ptr::null_mut();
             assert_eq!(sys::amun_context_create(&mut ctx, &opts), 0);
             assert!(LIVE.load(Ordering::SeqCst) > 0);
@@ -101,11 +102,14 @@ fn handles_keep_what_they_need() {
 }
 
 /// Images that count their owners.
-struct Owned(Arc<()>, Vec<u8>);
+struct Owned {
+    _owner: Arc<()>,
+    pixels: Vec<u8>,
+}
 
 impl AsRef<[u8]> for Owned {
     fn as_ref(&self) -> &[u8] {
-        &self.1
+        &self.pixels
     }
 }
 
@@ -113,7 +117,7 @@ impl AsRef<[u8]> for Owned {
 fn images_are_released_once() {
     let ctx = context();
     let owner = Arc::new(());
-    let images = || Owned(owner.clone(), vec![51; 32]);
+    let images = || Owned { _owner: owner.clone(), pixels: vec![51; 32] };
     let data = Dataset::from_images(&ctx, images(), &[2, 4, 4], Some(&[0, 1]), 0).unwrap();
     assert_eq!(Arc::strong_count(&owner), 2);
     assert!(data.read(1, 1).unwrap().iter().all(|pixel| *pixel == 0.2));
