@@ -114,7 +114,9 @@ class Interface:
         for name, body in re.findall(pattern, text, re.S):
             for names, doc in re.findall(r"([\w, *]+?)(?:\[\w+\])?;\s*/\*\*<(.*?)\*/", body, re.S):
                 for field in re.findall(r"(\w+)(?=,|$)", names.strip()):
-                    self.docs[name, field] = re.sub(r"\s+", " ", doc).strip()
+                    doc = re.sub(r"\s+", " ", doc).strip()
+                    # rustdoc takes [words] for links
+                    self.docs[name, field] = doc.replace("[", "\\[").replace("]", "\\]")
 
     def read(self, statement, last):
         alias = re.fullmatch(r"typedef int32_t (amun_\w+)", statement)

@@ -58,3 +58,8 @@ pub use structs::*;
 pub use tensor::{Element, TensorView};
 
 pub(crate) use base::{defaults, text_or_none, Kept};
+
+/// Its program has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

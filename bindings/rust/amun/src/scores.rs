@@ -3,7 +3,7 @@ use crate::base::{check, expect_length, Kept};
 use crate::{sys, Result, RmiaOptions, TensorView};
 use std::ptr::null;
 
-/// Signal of each row of `logits` [n, classes], and the number of rows where it is no probability.
+/// Signal of each row of `logits` (n x classes), and the number of rows where it is no probability.
 pub fn signal(
     logits: &TensorView,
     labels: &TensorView,
@@ -19,8 +19,9 @@ pub fn signal(
     Ok((signal, nonpositive))
 }
 
-/// RMIA scores from the signals of the target [n] and of references [models][n]. `included`
-/// [models][n] is for offline mode; `population` [n] marks the samples to compare with, None: all.
+/// RMIA scores from the signals of the target (n) and of references (models x n, row by row).
+/// `included` (the same) is for offline mode; `population` (n) marks the samples to compare with,
+/// None: all.
 pub fn rmia_scores(
     target: &[f64],
     references: &[f64],

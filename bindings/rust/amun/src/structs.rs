@@ -8,7 +8,7 @@ use crate::{sys, Kept, Result};
 pub struct ContextOptions {
     /// bytes through this context, default 0 = no limit
     pub memory_limit: u64,
-    /// default 0 = the runtime's choice, range [0, 1024]
+    /// default 0 = the runtime's choice, range \[0, 1024\]
     pub threads: i32,
 }
 
@@ -67,23 +67,23 @@ impl MemoryStats {
 /// Fields of `amun_conv2d_options`.
 #[derive(Clone, Debug)]
 pub struct Conv2dOptions {
-    /// output channels, range [1, 65536]; must be set
+    /// output channels, range \[1, 65536\]; must be set
     pub channels: i64,
-    /// default 3, range [1, 64]
+    /// default 3, range \[1, 64\]
     pub kernel_h: i64,
-    /// default 3, range [1, 64]
+    /// default 3, range \[1, 64\]
     pub kernel_w: i64,
-    /// default 1, range [1, 64]
+    /// default 1, range \[1, 64\]
     pub stride_h: i64,
-    /// default 1, range [1, 64]
+    /// default 1, range \[1, 64\]
     pub stride_w: i64,
-    /// padding on both sides, default 1, range [0, 64]
+    /// padding on both sides, default 1, range \[0, 64\]
     pub pad_h: i64,
-    /// padding on both sides, default 1, range [0, 64]
+    /// padding on both sides, default 1, range \[0, 64\]
     pub pad_w: i64,
-    /// default 1 (dense), range [1, 64]
+    /// default 1 (dense), range \[1, 64\]
     pub dilation_h: i64,
-    /// default 1 (dense), range [1, 64]
+    /// default 1 (dense), range \[1, 64\]
     pub dilation_w: i64,
     /// default 1; must divide input and output channels
     pub groups: i64,
@@ -140,13 +140,13 @@ impl Default for Conv2dOptions {
 /// Fields of `amun_pool_options`.
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
-    /// default 2, range [1, 1024]
+    /// default 2, range \[1, 1024\]
     pub kernel_h: i64,
-    /// default 2, range [1, 1024]
+    /// default 2, range \[1, 1024\]
     pub kernel_w: i64,
-    /// default 2, range [1, 1024]
+    /// default 2, range \[1, 1024\]
     pub stride_h: i64,
-    /// default 2, range [1, 1024]
+    /// default 2, range \[1, 1024\]
     pub stride_w: i64,
     /// default 0, at most kernel / 2
     pub pad_h: i64,
@@ -189,13 +189,13 @@ impl Default for PoolOptions {
 /// Fields of `amun_model_options`.
 #[derive(Clone, Debug)]
 pub struct ModelOptions {
-    /// default 10, range [2, 65536]
+    /// default 10, range \[2, 65536\]
     pub classes: i64,
-    /// default 3, range [1, 1024]
+    /// default 3, range \[1, 1024\]
     pub channels: i64,
-    /// default 32, range [1, 4096]
+    /// default 32, range \[1, 4096\]
     pub height: i64,
-    /// default 32, range [1, 4096]
+    /// default 32, range \[1, 4096\]
     pub width: i64,
     /// of the initial weights, default 0
     pub seed: u64,
@@ -236,15 +236,15 @@ impl Default for ModelOptions {
 pub struct SearchOptions {
     /// default AMUN_NORM_L2
     pub norm: Norm,
-    /// gradient steps, EPSILON: per radius, DDN and FMN: in all; default 50, range [1, 10000]
+    /// gradient steps, EPSILON: per radius, DDN and FMN: in all; default 50, range \[1, 10000\]
     pub steps: i32,
-    /// EPSILON: first radius, default 0.04, range (0, 1000]; all: of the random start of AMUN_FAILURE_RETRY
+    /// EPSILON: first radius, default 0.04, range (0, 1000\]; all: of the random start of AMUN_FAILURE_RETRY
     pub eps0: f64,
-    /// EPSILON: radius factor between rounds, default 2, range (1, 100]
+    /// EPSILON: radius factor between rounds, default 2, range (1, 100\]
     pub growth: f64,
-    /// EPSILON: step = eps / step_divisor, default 10, range [1, 10000]
+    /// EPSILON: step = eps / step_divisor, default 10, range \[1, 10000\]
     pub step_divisor: f64,
-    /// no radius beyond this; default 0 = sqrt(C*H*W) for L2, 1 for Linf (the ball that holds every image); range [0, 100000], not below eps0
+    /// no radius beyond this; default 0 = sqrt(C*H*W) for L2, 1 for Linf (the ball that holds every image); range \[0, 100000\], not below eps0
     pub eps_max: f64,
     /// EPSILON, default 0: the next radius goes on from where the last one ended; 1: it starts from the image
     pub restart: i32,
@@ -252,26 +252,26 @@ pub struct SearchOptions {
     pub margin_fallback: i32,
     /// default AMUN_FAILURE_LEAVE_OUT
     pub on_failure: FailurePolicy,
-    /// slots, default 128, range [1, 4096]
+    /// slots, default 128, range \[1, 4096\]
     pub batch: i32,
     /// for AMUN_FAILURE_RETRY; default 0
     pub seed: u64,
     /// default AMUN_SEARCH_EPSILON
     pub method: SearchMethod,
     pub pilot: i32,
-    /// default 0.01, range (0, 1000], not above eps_max
+    /// default 0.01, range (0, 1000\], not above eps_max
     pub pilot_eps: f64,
-    /// nearest rank; default 50, range [0, 100]
+    /// nearest rank; default 50, range \[0, 100\]
     pub pilot_percentile: f64,
-    /// DDN: radius before the first step, default 1, range (0, 1000]
+    /// DDN: radius before the first step, default 1, range (0, 1000\]
     pub init_norm: f64,
-    /// DDN, FMN: default 0.05, range [0, 0.9]
+    /// DDN, FMN: default 0.05, range \[0, 0.9\]
     pub gamma: f64,
-    /// FMN: default 0.001, range [0, 0.9]
+    /// FMN: default 0.001, range \[0, 0.9\]
     pub gamma_final: f64,
-    /// DDN, FMN: length of a step, default 1, range (0, 1000]
+    /// DDN, FMN: length of a step, default 1, range (0, 1000\]
     pub alpha: f64,
-    /// DDN, FMN: default 0.01, range [0, 1000]
+    /// DDN, FMN: default 0.01, range \[0, 1000\]
     pub alpha_final: f64,
 }
 
@@ -338,9 +338,9 @@ impl Default for SearchOptions {
 /// Fields of `amun_fgsm_options`.
 #[derive(Clone, Debug)]
 pub struct FgsmOptions {
-    /// default 8/255, range [0, 1]
+    /// default 8/255, range \[0, 1\]
     pub eps: f64,
-    /// samples per plan, default 128, range [1, 4096]
+    /// samples per plan, default 128, range \[1, 4096\]
     pub batch: i32,
 }
 
@@ -371,13 +371,13 @@ impl Default for FgsmOptions {
 /// Fields of `amun_ffgsm_options`.
 #[derive(Clone, Debug)]
 pub struct FfgsmOptions {
-    /// default 8/255, range [0, 1]
+    /// default 8/255, range \[0, 1\]
     pub eps: f64,
-    /// default 10/255, range [0, 1]
+    /// default 10/255, range \[0, 1\]
     pub step: f64,
     /// default 0; starts are keyed by (seed, sample id)
     pub seed: u64,
-    /// default 128, range [1, 4096]
+    /// default 128, range \[1, 4096\]
     pub batch: i32,
 }
 
@@ -412,17 +412,17 @@ impl Default for FfgsmOptions {
 /// Fields of `amun_pgd_options`.
 #[derive(Clone, Debug)]
 pub struct PgdOptions {
-    /// Linf default 8/255, L2 default 1.0; range [0, 1000]
+    /// Linf default 8/255, L2 default 1.0; range \[0, 1000\]
     pub eps: f64,
-    /// Linf default 2/255, L2 default 0.2; range [0, 1000]
+    /// Linf default 2/255, L2 default 0.2; range \[0, 1000\]
     pub step: f64,
-    /// default 10, range [1, 10000]
+    /// default 10, range \[1, 10000\]
     pub steps: i32,
     /// default 1; 0: start from the image
     pub random_start: i32,
     /// default 0; starts are keyed by (seed, sample id)
     pub seed: u64,
-    /// default 128, range [1, 4096]
+    /// default 128, range \[1, 4096\]
     pub batch: i32,
     /// default 0; 1: see amun_clamp, Linf only
     pub legacy_normalised_clamp: i32,
@@ -469,15 +469,15 @@ impl PgdOptions {
 /// Fields of `amun_mim_options`.
 #[derive(Clone, Debug)]
 pub struct MimOptions {
-    /// default 8/255, range [0, 1000]
+    /// default 8/255, range \[0, 1000\]
     pub eps: f64,
-    /// default 2/255, range [0, 1000]
+    /// default 2/255, range \[0, 1000\]
     pub step: f64,
-    /// default 1, range [0, 10]
+    /// default 1, range \[0, 10\]
     pub decay: f64,
-    /// default 10, range [1, 10000]
+    /// default 10, range \[1, 10000\]
     pub steps: i32,
-    /// default 128, range [1, 4096]
+    /// default 128, range \[1, 4096\]
     pub batch: i32,
 }
 
@@ -518,17 +518,17 @@ pub struct ApgdOptions {
     pub norm: Norm,
     /// default AMUN_ATTACK_LOSS_CE
     pub loss: AttackLoss,
-    /// default 8/255 (usual for L2: 0.5), range [0, 1000]
+    /// default 8/255 (usual for L2: 0.5), range \[0, 1000\]
     pub eps: f64,
-    /// default 0.75, range [0, 1]
+    /// default 0.75, range \[0, 1\]
     pub rho: f64,
-    /// weight of the new step, alpha in the paper; default 0.75, [0, 1]
+    /// weight of the new step, alpha in the paper; default 0.75, \[0, 1\]
     pub momentum: f64,
-    /// gradient steps per start, default 100, range [1, 10000]
+    /// gradient steps per start, default 100, range \[1, 10000\]
     pub steps: i32,
-    /// starts (per target) until a flip, default 1, range [1, 100]
+    /// starts (per target) until a flip, default 1, range \[1, 100\]
     pub restarts: i32,
-    /// DLR_TARGETED: the rivals with the largest logits on the clean image; default 9, range [1, 100], at most classes - 1 are used
+    /// DLR_TARGETED: the rivals with the largest logits on the clean image; default 9, range \[1, 100\], at most classes - 1 are used
     pub targets: i32,
     /// default 1; 0: from the image
     pub random_start: i32,
@@ -536,7 +536,7 @@ pub struct ApgdOptions {
     pub seed: u64,
     /// default 0; 1: the first flipped iterate is the result, a sample that is wrong already is returned unchanged
     pub stop_at_flip: i32,
-    /// slots, default 128, range [1, 4096]
+    /// slots, default 128, range \[1, 4096\]
     pub batch: i32,
 }
 
@@ -589,15 +589,15 @@ impl Default for ApgdOptions {
 pub struct SquareOptions {
     /// default AMUN_NORM_LINF
     pub norm: Norm,
-    /// default 5000, range [1, 1000000]
+    /// default 5000, range \[1, 1000000\]
     pub queries: i32,
-    /// default 8/255 (usual for L2: 0.5), range [0, 1000]
+    /// default 8/255 (usual for L2: 0.5), range \[0, 1000\]
     pub eps: f64,
-    /// share of the image that the first windows cover, default 0.8, range (0, 1]; halved after 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000 of 10000 queries, in proportion
+    /// share of the image that the first windows cover, default 0.8, range (0, 1\]; halved after 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000 of 10000 queries, in proportion
     pub p_init: f64,
     /// default 0; draws are keyed by (seed, sample id, query)
     pub seed: u64,
-    /// slots, default 128, range [1, 4096]
+    /// slots, default 128, range \[1, 4096\]
     pub batch: i32,
 }
 
@@ -638,17 +638,17 @@ impl Default for SquareOptions {
 pub struct StandardOptions {
     /// default AMUN_NORM_LINF
     pub norm: Norm,
-    /// of APGD, default 100, range [1, 10000]
+    /// of APGD, default 100, range \[1, 10000\]
     pub steps: i32,
-    /// default 8/255 (usual for L2: 0.5), range [0, 1000]
+    /// default 8/255 (usual for L2: 0.5), range \[0, 1000\]
     pub eps: f64,
-    /// of APGD, default 9, range [1, 100]
+    /// of APGD, default 9, range \[1, 100\]
     pub targets: i32,
-    /// of Square, default 5000, range [1, 1000000]
+    /// of Square, default 5000, range \[1, 1000000\]
     pub queries: i32,
     /// default 0
     pub seed: u64,
-    /// default 128, range [1, 4096]
+    /// default 128, range \[1, 4096\]
     pub batch: i32,
 }
 
@@ -736,11 +736,11 @@ pub struct ClipOptions {
     pub method: ClipMethod,
     /// default AMUN_CLIP_BATCHNORM_LEAVE
     pub batchnorm: ClipBatchnorm,
-    /// c of convolutions and dense layers, default 1, range (0, 1e6]
+    /// c of convolutions and dense layers, default 1, range (0, 1e6\]
     pub target: f64,
     /// of batch norms, or of the composite, default 1
     pub batchnorm_target: f64,
-    /// of the singular values, default 1e-3, range (0, 1]
+    /// of the singular values, default 1e-3, range (0, 1\]
     pub tol: f64,
     /// 1 (default): dense layers too. SCALE, MIYATO and GOUK by their own rule, all others exactly: U min(S, c) V'. BLOCK also treats 1x1 convolutions and those with kernel <= stride so, without padding
     pub linear: i32,
@@ -748,25 +748,25 @@ pub struct ClipOptions {
     pub exact: i32,
     /// amun_clipper_run(): 1 (default): last, multiply by min(1, c / sigma_upper), so that the norm certainly is at most c. Composite: the scales of the batch norm
     pub final_scale: i32,
-    /// amun_clipper_run(): extractions at most, default 400, range [1, 100000]
+    /// amun_clipper_run(): extractions at most, default 400, range \[1, 100000\]
     pub max_rounds: i32,
-    /// vectors, default 0: 16, in amun_train_run() 2 (each step pays for them); LEGACY 1; range [0, 128]
+    /// vectors, default 0: 16, in amun_train_run() 2 (each step pays for them); LEGACY 1; range \[0, 128\]
     pub block: i32,
-    /// in training: steps between clips, default 100, range [1, 1000000]
+    /// in training: steps between clips, default 100, range \[1, 1000000\]
     pub every: i32,
-    /// in training: clips at steps above this only, default 0 (the first step is 0, so it never clips), range [0, 1e9]
+    /// in training: clips at steps above this only, default 0 (the first step is 0, so it never clips), range \[0, 1e9\]
     pub delay: i32,
-    /// in training: per step, default 1, range [0, 1000]
+    /// in training: per step, default 1, range \[0, 1000\]
     pub power_iterations: i32,
-    /// in training: extractions per clip, default 1, range [1, 1000]
+    /// in training: extractions per clip, default 1, range \[1, 1000\]
     pub rounds: i32,
-    /// LEGACY, default 5 (the authors': 1 without batch norm), range [1, 1000]
+    /// LEGACY, default 5 (the authors': 1 without batch norm), range \[1, 1000\]
     pub inner_steps: i32,
     /// of the rivals' own estimates; default 0: as published (MIYATO 1, GOUK 5, DELATTRE_2023 6, DELATTRE_2024 4; SEDGHI, SENDEROVICH: passes, 1)
     pub iterations: i32,
-    /// LEGACY: step size, default 0: 0.35, composite 0.01; range [0, 1000]
+    /// LEGACY: step size, default 0: 0.35, composite 0.01; range \[0, 1000\]
     pub eta: f64,
-    /// DELATTRE_2023: factor, default 0.1, range [0, 1e6]
+    /// DELATTRE_2023: factor, default 0.1, range \[0, 1e6\]
     pub penalty: f64,
     /// of the starting vectors, default 0
     pub seed: u64,
@@ -872,35 +872,35 @@ impl ClipResult {
 /// Fields of `amun_train_options`.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
-    /// default 200, range [0, 100000]
+    /// default 200, range \[0, 100000\]
     pub epochs: i32,
-    /// default 128, range [1, 65536]; an epoch's last one may be short
+    /// default 128, range \[1, 65536\]; an epoch's last one may be short
     pub batch: i32,
-    /// default 0.1, range [0, 1000]
+    /// default 0.1, range \[0, 1000\]
     pub lr: f64,
-    /// default 0.9, range [0, 1)
+    /// default 0.9, range \[0, 1)
     pub momentum: f64,
-    /// on every parameter, default 5e-4, range [0, 1]
+    /// on every parameter, default 5e-4, range \[0, 1\]
     pub weight_decay: f64,
     /// default 0
     pub nesterov: i32,
     /// default AMUN_SCHEDULE_STEP
     pub schedule: Schedule,
-    /// default 40, range [1, 100000]
+    /// default 40, range \[1, 100000\]
     pub step_epochs: i32,
-    /// zero padding before the random crop, default 4, range [0, 64]; 0: no crop
+    /// zero padding before the random crop, default 4, range \[0, 64\]; 0: no crop
     pub augment_pad: i32,
-    /// default 0.1, range (0, 1]
+    /// default 0.1, range (0, 1\]
     pub gamma: f64,
-    /// share of all steps (COSINE, ONECYCLE), default 0.25, range [0, 1]
+    /// share of all steps (COSINE, ONECYCLE), default 0.25, range \[0, 1\]
     pub warmup: f64,
-    /// default 0, range [0, 1]
+    /// default 0, range \[0, 1\]
     pub final_factor: f64,
-    /// default 0, range [0, 1)
+    /// default 0, range \[0, 1)
     pub label_smoothing: f64,
     /// horizontal flip with probability 1/2, default 1
     pub augment_flip: i32,
-    /// epochs between checkpoints, default 1, range [1, 100000]
+    /// epochs between checkpoints, default 1, range \[1, 100000\]
     pub checkpoint_every: i32,
     /// order, crops, flips; default 0
     pub seed: u64,
@@ -1007,7 +1007,7 @@ impl TrainResult {
 /// Fields of `amun_lotos_options`.
 #[derive(Clone, Debug)]
 pub struct LotosOptions {
-    /// vectors per layer, default 1, range [1, 64]
+    /// vectors per layer, default 1, range \[1, 64\]
     pub k: i32,
     /// default AMUN_LOTOS_MATCH_BY_INDEX
     pub match_: LotosMatch,
@@ -1015,23 +1015,23 @@ pub struct LotosOptions {
     pub mean: i32,
     /// 1: convolution and batch norm as one map too, in evaluation mode, in each pair both or neither; default 0
     pub batchnorm: i32,
-    /// default 0.05 (with batch norm the authors take 0.01), range [0, 1e6]
+    /// default 0.05 (with batch norm the authors take 0.01), range \[0, 1e6\]
     pub lambda: f64,
-    /// largest length that costs nothing, default 0.8, range [0, 1e6]
+    /// largest length that costs nothing, default 0.8, range \[0, 1e6\]
     pub mal: f64,
     /// default 0.05
     pub batchnorm_lambda: f64,
     /// default 0.8
     pub batchnorm_mal: f64,
-    /// default 0.01, range [0, 1]
+    /// default 0.01, range \[0, 1\]
     pub decay: f64,
     /// vectors that iterate, k to 1024; default 0: k + 3
     pub block: i32,
-    /// per refresh, default 1, range [1, 1000]
+    /// per refresh, default 1, range \[1, 1000\]
     pub power_iterations: i32,
-    /// before the first step, default 100, range [1, 100000]
+    /// before the first step, default 100, range \[1, 100000\]
     pub initial_iterations: i32,
-    /// steps between two terms, default 1, range [1, 1000000]
+    /// steps between two terms, default 1, range \[1, 1000000\]
     pub every: i32,
     /// PAIRS: `pair_count` of them; each counts in both directions
     pub pairs: Vec<crate::LayerPair>,
@@ -1181,7 +1181,7 @@ pub struct TransferResult {
     pub transfer: f64,
     /// mean over the attacked models of the share of their correctly classified samples that the attack flips; NaN as above
     pub success: f64,
-    /// black-box: mean over surrogates of P[target right on the attacked image | target right on the clean one]; white-box: that share; NaN between models
+    /// black-box: mean over surrogates of P\[target right on the attacked image | target right on the clean one\]; white-box: that share; NaN between models
     pub robust: f64,
     /// attacked, per model
     pub samples: i64,
@@ -1222,21 +1222,21 @@ impl TransferResult {
 pub struct RmiaOptions {
     /// default AMUN_SIGNAL_TAYLOR_SOFT_MARGIN
     pub signal: Signal,
-    /// highest power, default 3 (published), range [1, 8]; 4 is positive everywhere
+    /// highest power, default 3 (published), range \[1, 8\]; 4 is positive everywhere
     pub taylor_degree: i32,
-    /// default 2, range (0, 1000]
+    /// default 2, range (0, 1000\]
     pub temperature: f64,
-    /// default 0.6, range [0, 1000]
+    /// default 0.6, range \[0, 1000\]
     pub margin: f64,
-    /// default 2, range [1, 1000]
+    /// default 2, range \[1, 1000\]
     pub gamma: f64,
     /// default AMUN_RMIA_ONLINE
     pub mode: RmiaMode,
     /// of amun_mia_audit(), default AMUN_RMIA_POOL; the scoring call below takes a mask instead
     pub population: RmiaPopulation,
-    /// default 0.33, range [0, 1]
+    /// default 0.33, range \[0, 1\]
     pub offline_a: f64,
-    /// share cut at each end of the reference mean, default 0, range [0, 0.49]
+    /// share cut at each end of the reference mean, default 0, range \[0, 0.49\]
     pub trim: f64,
 }
 
@@ -1281,9 +1281,9 @@ impl Default for RmiaOptions {
 /// Fields of `amun_mia_options`.
 #[derive(Clone, Debug)]
 pub struct MiaOptions {
-    /// models, even, default 16, range [2, 4096]
+    /// models, even, default 16, range \[2, 4096\]
     pub references: i32,
-    /// equal-sized draws averaged per AUC, default 3, range [1, 1000]
+    /// equal-sized draws averaged per AUC, default 3, range \[1, 1000\]
     pub subsamples: i32,
     /// of the inclusion matrix (low 32 bits) and the draws; default 0
     pub seed: u64,
@@ -1401,57 +1401,57 @@ pub struct RivalOptions {
     pub any_label: i32,
     /// RANDOM_LABEL, SALUN: 1 a pass over the relabelled D_F, then one over D_R, every epoch; default 0: one shuffled list
     pub forget_first: i32,
-    /// GRADIENT_ASCENT: a longer gradient is scaled down to this norm; default 0: never; range [0, 1e6]
+    /// GRADIENT_ASCENT: a longer gradient is scaled down to this norm; default 0: never; range \[0, 1e6\]
     pub ascent_norm: f64,
-    /// GRADIENT_ASCENT: ends after an epoch with this accuracy on D_F or less, percent; default 0, range [0, 100]
+    /// GRADIENT_ASCENT: ends after an epoch with this accuracy on D_F or less, percent; default 0, range \[0, 100\]
     pub ascent_floor: f64,
-    /// NEGGRAD_PLUS: alpha in alpha CE(D_R) - (1 - alpha) CE(D_F), default 0.95, range [0, 1]
+    /// NEGGRAD_PLUS: alpha in alpha CE(D_R) - (1 - alpha) CE(D_F), default 0.95, range \[0, 1\]
     pub retain_weight: f64,
-    /// BOUNDARY_SHRINK: l-infinity step to the nearest boundary, in pixel units, default 0.1, range (0, 1]
+    /// BOUNDARY_SHRINK: l-infinity step to the nearest boundary, in pixel units, default 0.1, range (0, 1\]
     pub boundary_step: f64,
-    /// L1_SPARSE: the penalty in the first epoch, falling linearly to 0 after the last; default 1e-3, range [0, 10]
+    /// L1_SPARSE: the penalty in the first epoch, falling linearly to 0 after the last; default 1e-3, range \[0, 10\]
     pub l1: f64,
-    /// SCRUB: default 4, range [0.01, 1000]
+    /// SCRUB: default 4, range \[0.01, 1000\]
     pub scrub_temperature: f64,
-    /// SCRUB: weight of the cross-entropy on D_R, default 0.99, [0, 1000]
+    /// SCRUB: weight of the cross-entropy on D_R, default 0.99, \[0, 1000\]
     pub scrub_gamma: f64,
-    /// SCRUB: weight of the distillation on D_R, default 0.001, [0, 1000]
+    /// SCRUB: weight of the distillation on D_R, default 0.001, \[0, 1000\]
     pub scrub_alpha: f64,
-    /// SCRUB: epochs that begin with a maximising pass over D_F, default 2, range [0, 100000]
+    /// SCRUB: epochs that begin with a maximising pass over D_F, default 2, range \[0, 100000\]
     pub scrub_ascent_epochs: i32,
     /// SCRUB: 1 goes back to the epoch whose error on D_F is nearest to that on held-out samples of D_R; default 0
     pub scrub_rewind: i32,
-    /// SSD: a weight is dampened where its importance for D_F exceeds this times that for D, default 10, range [0, 1e9]
+    /// SSD: a weight is dampened where its importance for D_F exceeds this times that for D, default 10, range \[0, 1e9\]
     pub ssd_alpha: f64,
-    /// SSD: strength, default 1, range [0, 1e9]
+    /// SSD: strength, default 1, range \[0, 1e9\]
     pub ssd_lambda: f64,
-    /// SVD: scale of the retained space, default 100, range [0, 1e9]
+    /// SVD: scale of the retained space, default 100, range \[0, 1e9\]
     pub svd_retain_alpha: f64,
-    /// SVD: scale of the forget space, default 3, range [0, 1e9]
+    /// SVD: scale of the forget space, default 3, range \[0, 1e9\]
     pub svd_forget_alpha: f64,
-    /// SVD: samples of D_R and of D_F each, default 900, range [1, 1e6]
+    /// SVD: samples of D_R and of D_F each, default 900, range \[1, 1e6\]
     pub svd_samples: i32,
-    /// SVD: most patches per layer and side, default 10000, [1, 1e7]
+    /// SVD: most patches per layer and side, default 10000, \[1, 1e7\]
     pub svd_patches: i32,
-    /// BAD_TEACHER: share of D_R, default 0.3, range (0, 1]
+    /// BAD_TEACHER: share of D_R, default 0.3, range (0, 1\]
     pub teacher_share: f64,
-    /// BAD_TEACHER: default 1, range [0.01, 1000]
+    /// BAD_TEACHER: default 1, range \[0.01, 1000\]
     pub teacher_temperature: f64,
-    /// UNSIR: noise images per forget class, default 256, [1, 65536]
+    /// UNSIR: noise images per forget class, default 256, \[1, 65536\]
     pub unsir_noise: i32,
-    /// UNSIR: steps that make the noise, default 40, [0, 100000]
+    /// UNSIR: steps that make the noise, default 40, \[0, 100000\]
     pub unsir_noise_steps: i32,
-    /// UNSIR: rate of these steps (Adam), default 0.1, range (0, 1000]
+    /// UNSIR: rate of these steps (Adam), default 0.1, range (0, 1000\]
     pub unsir_noise_lr: f64,
-    /// UNSIR: weight of mean ||noise||^2, default 0.1, [0, 1000]
+    /// UNSIR: weight of mean ||noise||^2, default 0.1, \[0, 1000\]
     pub unsir_noise_penalty: f64,
-    /// UNSIR: copies of the noise in the impair epoch, default 20, [1, 4095]
+    /// UNSIR: copies of the noise in the impair epoch, default 20, \[1, 4095\]
     pub unsir_copies: i32,
-    /// UNSIR: samples of each retained class, default 1000, [1, 1e6]
+    /// UNSIR: samples of each retained class, default 1000, \[1, 1e6\]
     pub unsir_per_class: i32,
-    /// UNSIR: rate of the repair epoch, default 0.01, range (0, 1000]
+    /// UNSIR: rate of the repair epoch, default 0.01, range (0, 1000\]
     pub unsir_repair_lr: f64,
-    /// EUK, CFK: so many of the last weighted layers before the last one are trained with it, default 1, range [0, 100000]
+    /// EUK, CFK: so many of the last weighted layers before the last one are trained with it, default 1, range \[0, 100000\]
     pub last_blocks: i32,
 }
 
@@ -1534,11 +1534,11 @@ impl Default for RivalOptions {
 /// Fields of `amun_trw_options`.
 #[derive(Clone, Debug)]
 pub struct TrwOptions {
-    /// tilt, default 10, range [0, 1000]
+    /// tilt, default 10, range \[0, 1000\]
     pub beta: f64,
-    /// of the softmax over cosines, default 0.1, range [1e-3, 1000]
+    /// of the softmax over cosines, default 0.1, range \[1e-3, 1000\]
     pub temperature: f64,
-    /// share of the rows' energy that the principal components keep, default 0.95, range (0, 1]
+    /// share of the rows' energy that the principal components keep, default 0.95, range (0, 1\]
     pub energy: f64,
     /// default 0: by energy; else so many, at most classes - 1
     pub components: i32,
@@ -1552,13 +1552,13 @@ pub struct TrwOptions {
     pub frozen_statistics: i32,
     /// sample-dependent scores: 0 by the cosine to the class means (default), k > 0 by the classes of the k nearest retained samples
     pub neighbours: i32,
-    /// share of the sample-dependent score, default 0, range [0, 1]
+    /// share of the sample-dependent score, default 0, range \[0, 1\]
     pub kappa: f64,
-    /// probability left to the forget classes together, default 0, range [0, 0.1]. A retrained model never gives exactly 0
+    /// probability left to the forget classes together, default 0, range \[0, 0.1\]. A retrained model never gives exactly 0
     pub forget_floor: f64,
-    /// lambda of the forget loss, default 1, range [0, 1000]
+    /// lambda of the forget loss, default 1, range \[0, 1000\]
     pub forget_weight: f64,
-    /// standard deviation of Gaussian noise on the scores, as a multiple of theirs, default 0, range [0, 100]
+    /// standard deviation of Gaussian noise on the scores, as a multiple of theirs, default 0, range \[0, 100\]
     pub noise: f64,
     /// default AMUN_TRW_CONTROL_NONE
     pub control: TrwControl,
@@ -1627,7 +1627,7 @@ pub struct UnlearnOptions {
     pub train: Option<TrainOptions>,
     /// of fresh weights and of a method's own choices; default 0
     pub seed: u64,
-    /// share of the weights that move: those with the largest gradient of the loss on D_F, as in SalUn (arXiv 2310.12508). Default 0: 0.5 for SALUN, all of them for the others. Range [0, 1]
+    /// share of the weights that move: those with the largest gradient of the loss on D_F, as in SalUn (arXiv 2310.12508). Default 0: 0.5 for SALUN, all of them for the others. Range \[0, 1\]
     pub mask_ratio: f64,
     /// default NULL: the defaults
     pub rival: Option<RivalOptions>,
@@ -1714,15 +1714,15 @@ impl UnlearnResult {
 pub struct SpectrumOptions {
     /// default AMUN_SPECTRUM_POWERQR
     pub method: SpectrumMethod,
-    /// values per layer, default 1, range [1, 64]; a layer of lower rank has fewer, EXACT all
+    /// values per layer, default 1, range \[1, 64\]; a layer of lower rank has fewer, EXACT all
     pub k: i32,
-    /// vectors that iterate, at least k; default 0: max(8, k + 4), LEGACY k; range [0, 128]; below 4: power iteration only
+    /// vectors that iterate, at least k; default 0: max(8, k + 4), LEGACY k; range \[0, 128\]; below 4: power iteration only
     pub block: i32,
-    /// per run, default 1000, range [1, 1000000]; LEGACY: exactly
+    /// per run, default 1000, range \[1, 1000000\]; LEGACY: exactly
     pub max_iterations: i32,
-    /// a value converged when its residual is at most tol * sigma^2, or as small as rounding allows; default 1e-6, range [0, 1]
+    /// a value converged when its residual is at most tol * sigma^2, or as small as rounding allows; default 1e-6, range \[0, 1\]
     pub tol: f64,
-    /// shift of M'M, default 0, range [0, 1e6]; LEGACY with 0: 1
+    /// shift of M'M, default 0, range \[0, 1e6\]; LEGACY with 0: 1
     pub mu: f64,
     /// 1: a convolution or dense layer that only a batch norm reads is one layer with it (running statistics); default 0: two layers
     pub fold_batchnorm: i32,
@@ -1730,7 +1730,7 @@ pub struct SpectrumOptions {
     pub certify: i32,
     /// of the starting vectors, default 0
     pub seed: u64,
-    /// 1e9 floating-point operations that a closer certificate of a layer may take where the others are more than 1 % above sigma_lower (AMUN_BOUND_SECTION); default 400, range [0, 1e9]; 0: none. It never takes more than 1 GB of memory
+    /// 1e9 floating-point operations that a closer certificate of a layer may take where the others are more than 1 % above sigma_lower (AMUN_BOUND_SECTION); default 400, range \[0, 1e9\]; 0: none. It never takes more than 1 GB of memory
     pub certify_cost: f64,
 }
 
@@ -1791,7 +1791,7 @@ pub struct LayerSpectrum {
     pub sigma_lower: f64,
     /// the norm is at most this, rounding included; infinity without certify; NaN before a run
     pub sigma_upper: f64,
-    /// norm of the weights (times the batch norm's factors, if it is in the layer) as a matrix [out][rest], which torch.nn.utils.spectral_norm divides by; NaN without weights
+    /// norm of the weights (times the batch norm's factors, if it is in the layer) as a matrix \[out\]\[rest\], which torch.nn.utils.spectral_norm divides by; NaN without weights
     pub sigma_flat: f64,
     /// |M'M v - sigma^2 v| of the first value; NaN for LEGACY, EXACT
     pub residual: f64,
