@@ -24,8 +24,7 @@ KEYWORDS = {"as", "fn", "impl", "in", "loop", "match", "mod", "move", "mut", "re
 # Structs that the safe crate has in a form of its own, or does not have yet: its README says which
 # functions it lacks.
 BY_HAND = {"amun_progress", "amun_call_options", "amun_tensor_view", "amun_layer_pair"}
-LATER = re.compile(r"amun_(miann|c2st|ulira|distance|svcmia|select|relearn|forget_check|trw_select"
-                   r"|unlearn_bound|certificate|transfer_gap)(_|$)")
+LATER = re.compile(r"amun_(miann|c2st|ulira|distance|svcmia)(_|$)")
 # Fields that the safe structs leave out, or have as something else (see render_field()).
 LEFT_OUT = {"struct_size", "alloc", "free", "allocator_data", "pair_count"}
 

@@ -50,7 +50,7 @@ impl Attack {
         Clamp(unsafe { sys::amun_attack_clamp(self.ptr()) })
     }
 
-    /// Attacks images [n, C, H, W] with their true `labels` [n]. `ids` key random starts and name
+    /// Attacks n images [n, C, H, W] with their n true `labels`. `ids` key random starts and name
     /// samples; None means 0..n. Returns the attacked images and a record for each.
     pub fn run(
         &mut self,

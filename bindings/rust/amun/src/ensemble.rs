@@ -149,7 +149,7 @@ impl LayerPair {
 #[derive(Clone, Debug)]
 pub struct Transfer {
     pub summary: TransferResult,
-    /// between models [count * count], row: attacked, column: shown; from surrogates [count]
+    /// between models count * count, row: attacked, column: shown; else one per surrogate
     pub rates: Vec<f64>,
     /// the number of samples that each rate is over
     pub eligible: Vec<i64>,

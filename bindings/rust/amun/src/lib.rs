@@ -25,6 +25,7 @@
 #[macro_use]
 mod base;
 mod attack;
+mod certify;
 mod context;
 mod data;
 mod ensemble;
@@ -35,6 +36,7 @@ mod error;
 mod mia;
 mod model;
 mod scores;
+mod select;
 mod spectral;
 #[rustfmt::skip]
 mod structs;
@@ -43,6 +45,7 @@ mod tensor;
 pub use amun_sys as sys;
 pub use attack::{AdvSet, Attack};
 pub use base::{Call, Progress};
+pub use certify::{certify, transfer_bound, unlearn_diagnose};
 pub use context::Context;
 pub use data::{forget_indices, write_npy, Dataset};
 pub use ensemble::{
@@ -53,6 +56,7 @@ pub use error::{Error, Result};
 pub use mia::{Mia, Report};
 pub use model::{Graph, Model, Node};
 pub use scores::*;
+pub use select::*;
 pub use spectral::{lipschitz_local, Clipper, Spectrum};
 pub use structs::*;
 pub use tensor::{Element, TensorView};

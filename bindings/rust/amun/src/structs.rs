@@ -1217,6 +1217,72 @@ impl TransferResult {
     }
 }
 
+/// Fields of `amun_certificate`.
+#[derive(Clone, Copy, Debug)]
+pub struct Certificate {
+    pub samples: i64,
+    /// rightly classified
+    pub right: i64,
+    /// of these: the class stays wherever the image moves by at most eps
+    pub certified: i64,
+    /// certified / samples, in percent: certified accuracy at eps
+    pub accuracy: f64,
+    /// median certified radius of the right ones; NaN if there is none
+    pub radius: f64,
+}
+
+impl Certificate {
+    pub(crate) fn empty() -> sys::amun_certificate {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_certificate = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_certificate) -> Self {
+        Self {
+            samples: raw.samples,
+            right: raw.right,
+            certified: raw.certified,
+            accuracy: raw.accuracy,
+            radius: raw.radius,
+        }
+    }
+}
+
+/// Fields of `amun_transfer_gap`.
+#[derive(Clone, Copy, Debug)]
+pub struct TransferGap {
+    /// risk of the attacked model and of the judge on clean images
+    pub clean: [f64; 2],
+    /// on attacked ones; NaN without an attack
+    pub attacked: [f64; 2],
+    /// longest way of an attacked image, l2; NaN without an attack
+    pub moved: f64,
+    /// |clean\[0\] - clean\[1\]| + 2 sqrt(2) max(L) eps, which |attacked\[0\] - attacked\[1\]| cannot exceed
+    pub bound: f64,
+    pub samples: i64,
+}
+
+impl TransferGap {
+    pub(crate) fn empty() -> sys::amun_transfer_gap {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_transfer_gap = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_transfer_gap) -> Self {
+        Self {
+            clean: raw.clean,
+            attacked: raw.attacked,
+            moved: raw.moved,
+            bound: raw.bound,
+            samples: raw.samples,
+        }
+    }
+}
+
 /// Fields of `amun_rmia_options`.
 #[derive(Clone, Debug)]
 pub struct RmiaOptions {
@@ -1704,6 +1770,279 @@ impl UnlearnResult {
             failed: raw.failed,
             loss: raw.loss,
             accuracy: raw.accuracy,
+            seconds: raw.seconds,
+        }
+    }
+}
+
+/// Fields of `amun_trw_select_options`.
+#[derive(Clone, Debug)]
+pub struct TrwSelectOptions {
+    /// of D_R that is held out, default 0.1, range (0, 0.9\]
+    pub share: f64,
+    /// percentage points that may be lost on it, default 0.5, range \[0, 100\]
+    pub tolerance: f64,
+    /// of the held-out part, default 0
+    pub seed: u64,
+}
+
+impl TrwSelectOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_trw_select_options) -> Self {
+        Self {
+            share: raw.share,
+            tolerance: raw.tolerance,
+            seed: raw.seed,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_trw_select_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_trw_select_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.share = self.share;
+        raw.tolerance = self.tolerance;
+        raw.seed = self.seed;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for TrwSelectOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_trw_select_options_init))
+    }
+}
+
+/// Fields of `amun_unlearn_bound`.
+#[derive(Clone, Copy, Debug)]
+pub struct UnlearnBound {
+    pub samples: i64,
+    /// mean of delta, l2
+    pub delta: f64,
+    /// mean of sqrt(2) L delta, with L of the logits
+    pub l_delta: f64,
+    /// l(o; x_a, y)
+    pub original_adversarial: f64,
+    /// l(a; x_a, y_a)
+    pub unlearned_adversarial: f64,
+    /// l(u; x, y); NaN without a retrained model, as all below
+    pub retrained_clean: f64,
+    /// l(u; x_a, y_a)
+    pub retrained_adversarial: f64,
+    pub c: f64,
+    /// |o - u|^2 over the trainable weights
+    pub before: f64,
+    /// |a - u|^2
+    pub after: f64,
+    /// before + (2 / beta) (l_delta - c)
+    pub bound: f64,
+}
+
+impl UnlearnBound {
+    pub(crate) fn empty() -> sys::amun_unlearn_bound {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_unlearn_bound = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_unlearn_bound) -> Self {
+        Self {
+            samples: raw.samples,
+            delta: raw.delta,
+            l_delta: raw.l_delta,
+            original_adversarial: raw.original_adversarial,
+            unlearned_adversarial: raw.unlearned_adversarial,
+            retrained_clean: raw.retrained_clean,
+            retrained_adversarial: raw.retrained_adversarial,
+            c: raw.c,
+            before: raw.before,
+            after: raw.after,
+            bound: raw.bound,
+        }
+    }
+}
+
+/// Fields of `amun_forget_check`.
+#[derive(Clone, Copy, Debug)]
+pub struct ForgetCheck {
+    /// forget above unseen, percent
+    pub auc: f64,
+    /// standard error of auc (DeLong et al., Biometrics 44, 1988), percent
+    pub error: f64,
+    /// auc -+ quantile * error, with the normal quantile of `confidence`
+    pub low: f64,
+    /// auc -+ quantile * error, with the normal quantile of `confidence`
+    pub high: f64,
+    /// two-sided, of auc = 50; 1 if both groups have the same scores
+    pub p: f64,
+    /// by \[low, high\]
+    pub verdict: Verdict,
+}
+
+impl ForgetCheck {
+    pub(crate) fn empty() -> sys::amun_forget_check {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_forget_check = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_forget_check) -> Self {
+        Self {
+            auc: raw.auc,
+            error: raw.error,
+            low: raw.low,
+            high: raw.high,
+            p: raw.p,
+            verdict: Verdict(raw.verdict),
+        }
+    }
+}
+
+/// Fields of `amun_select_options`.
+#[derive(Clone, Debug)]
+pub struct SelectOptions {
+    /// default AMUN_SELECT_SAMPLES
+    pub rule: SelectRule,
+    /// a rate is admitted if it costs at most so many points of held-out accuracy, default 0.5, range \[0, 100\]
+    pub tolerance: f64,
+}
+
+impl SelectOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_select_options) -> Self {
+        Self {
+            rule: SelectRule(raw.rule),
+            tolerance: raw.tolerance,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_select_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_select_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.rule = self.rule.0;
+        raw.tolerance = self.tolerance;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for SelectOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_select_options_init))
+    }
+}
+
+/// Fields of `amun_select_trial`.
+#[derive(Clone, Copy, Debug)]
+pub struct SelectTrial {
+    pub lr: f64,
+    /// percent
+    pub forget_accuracy: f64,
+    /// percent; SAMPLES: of all held-out samples, CLASSES: without the forget classes
+    pub heldout_accuracy: f64,
+    /// of amun_forget_check; NaN if held-out data has fewer than two samples to compare with
+    pub auc: f64,
+    /// of amun_forget_check; NaN if held-out data has fewer than two samples to compare with
+    pub error: f64,
+    pub seconds: f64,
+    /// 1: held-out accuracy within the tolerance
+    pub admitted: i32,
+    /// 1: training diverged; the figures are NaN
+    pub failed: i32,
+}
+
+impl SelectTrial {
+    pub(crate) fn empty() -> sys::amun_select_trial {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_select_trial = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_select_trial) -> Self {
+        Self {
+            lr: raw.lr,
+            forget_accuracy: raw.forget_accuracy,
+            heldout_accuracy: raw.heldout_accuracy,
+            auc: raw.auc,
+            error: raw.error,
+            seconds: raw.seconds,
+            admitted: raw.admitted,
+            failed: raw.failed,
+        }
+    }
+}
+
+/// Fields of `amun_relearn_options`.
+#[derive(Clone, Debug)]
+pub struct RelearnOptions {
+    /// of SGD with momentum 0.9, default 1e-3, range (0, 1000\]
+    pub lr: f64,
+    /// default 128, range \[1, 65536\]
+    pub batch: i32,
+    /// steps between two looks at the accuracy, default 1, range \[1, 1e6\]
+    pub every: i32,
+    /// default 100, range \[1, 100000\]
+    pub most_epochs: i32,
+    /// of the remaining samples drawn and the order, default 0
+    pub seed: u64,
+}
+
+impl RelearnOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_relearn_options) -> Self {
+        Self {
+            lr: raw.lr,
+            batch: raw.batch,
+            every: raw.every,
+            most_epochs: raw.most_epochs,
+            seed: raw.seed,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_relearn_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_relearn_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.lr = self.lr;
+        raw.batch = self.batch;
+        raw.every = self.every;
+        raw.most_epochs = self.most_epochs;
+        raw.seed = self.seed;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for RelearnOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_relearn_options_init))
+    }
+}
+
+/// Fields of `amun_relearn`.
+#[derive(Clone, Copy, Debug)]
+pub struct Relearn {
+    /// until the target was met; -1: not within most_epochs
+    pub steps: i64,
+    /// accuracy on the forget samples before the first step, percent
+    pub before: f64,
+    /// at the last look
+    pub after: f64,
+    pub seconds: f64,
+}
+
+impl Relearn {
+    pub(crate) fn empty() -> sys::amun_relearn {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_relearn = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_relearn) -> Self {
+        Self {
+            steps: raw.steps,
+            before: raw.before,
+            after: raw.after,
             seconds: raw.seconds,
         }
     }

@@ -164,6 +164,24 @@ fn threads_share_what_they_may() {
     });
 }
 
+/// A writer and a reader that the borrow checker cannot see together: an error, at once.
+#[test]
+fn a_hidden_conflict_is_busy() {
+    let ctx = context();
+    let (data, mut model) = (blob_set(&ctx, 30), linear(&ctx));
+    let same = Ensemble::new(&ctx, &[&model]).unwrap().model(0).unwrap();
+    let mut answer = None;
+    let look = Call::progress(|_| {
+        answer = same.evaluate(&data, None, Call::silent()).err();
+        std::ops::ControlFlow::Break(())
+    });
+    let how = recipe();
+    let error = model.train(&data, None, &how, look.every(std::time::Duration::ZERO)).unwrap_err();
+    assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
+    assert!(matches!(answer, Some(Error::Busy(_))), "{answer:?}");
+    same.evaluate(&data, None, Call::silent()).unwrap();
+}
+
 /// Does not compile if one of them is Sync: the inference of `_` would then have two answers.
 macro_rules! one_at_a_time {
     ($($kind:ty),*) => {$(
