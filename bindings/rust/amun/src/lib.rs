@@ -26,6 +26,7 @@
 mod base;
 mod attack;
 mod certify;
+mod class_audit;
 mod context;
 mod data;
 mod ensemble;
@@ -46,6 +47,7 @@ pub use amun_sys as sys;
 pub use attack::{AdvSet, Attack};
 pub use base::{Call, Progress};
 pub use certify::{certify, transfer_bound, unlearn_diagnose};
+pub use class_audit::*;
 pub use context::Context;
 pub use data::{forget_indices, write_npy, Dataset};
 pub use ensemble::{

@@ -729,6 +729,429 @@ impl AttackRecord {
     }
 }
 
+/// Fields of `amun_miann_options`.
+#[derive(Clone, Debug)]
+pub struct MiannOptions {
+    /// default AMUN_MIANN_LOGITS
+    pub features: MiannFeatures,
+    /// default AMUN_MIANN_LINEAR
+    pub kernel: MiannKernel,
+    /// cost of the support-vector machines; default 0: 1, with RBF 3; range \[0, 1e6\]
+    pub c: f64,
+    /// of each retained class that they are fitted on, default 0.5, range \[0.1, 0.9\]
+    pub fit_share: f64,
+    /// classes in the top gap, default 3, range \[1, 65536\]; more than there are: all
+    pub top_m: i32,
+    /// of the split, the same for all models; default 0
+    pub seed: u64,
+}
+
+impl MiannOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_miann_options) -> Self {
+        Self {
+            features: MiannFeatures(raw.features),
+            kernel: MiannKernel(raw.kernel),
+            c: raw.c,
+            fit_share: raw.fit_share,
+            top_m: raw.top_m,
+            seed: raw.seed,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_miann_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_miann_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.features = self.features.0;
+        raw.kernel = self.kernel.0;
+        raw.c = self.c;
+        raw.fit_share = self.fit_share;
+        raw.top_m = self.top_m;
+        raw.seed = self.seed;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for MiannOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_miann_options_init))
+    }
+}
+
+/// Fields of `amun_miann`.
+#[derive(Clone, Copy, Debug)]
+pub struct Miann {
+    /// rn: largest mean Acc over the retrained models; a tie goes to the larger mean probability
+    pub neighbour: i64,
+    /// retrained models
+    pub models: i64,
+    /// Acc_rn of the unlearned model
+    pub score: f64,
+    /// mean Acc_rn of the retrained models
+    pub retrained: f64,
+    /// |retrained - score|, percentage points; ideal: not above the null
+    pub gap: f64,
+    /// the gap of each retrained model to the mean of the others: mean
+    pub null_mean: f64,
+    /// and sample deviation; both NaN for one retrained model
+    pub null_sd: f64,
+    /// sum of gaps over the top_m classes with the largest retrained Acc
+    pub top_gap: f64,
+    pub top_null_mean: f64,
+    pub top_null_sd: f64,
+    /// of the retrained models whose own nearest class is rn; below 60 rn is ambiguous
+    pub vote_share: f64,
+    /// balanced accuracy of rn's discriminator on held-out retained rows, unlearned model; near 100 or the score means nothing
+    pub sanity: f64,
+    /// the same, mean of the retrained models
+    pub sanity_retrained: f64,
+}
+
+impl Miann {
+    pub(crate) fn empty() -> sys::amun_miann {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_miann = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_miann) -> Self {
+        Self {
+            neighbour: raw.neighbour,
+            models: raw.models,
+            score: raw.score,
+            retrained: raw.retrained,
+            gap: raw.gap,
+            null_mean: raw.null_mean,
+            null_sd: raw.null_sd,
+            top_gap: raw.top_gap,
+            top_null_mean: raw.top_null_mean,
+            top_null_sd: raw.top_null_sd,
+            vote_share: raw.vote_share,
+            sanity: raw.sanity,
+            sanity_retrained: raw.sanity_retrained,
+        }
+    }
+}
+
+/// Fields of `amun_c2st_options`.
+#[derive(Clone, Debug)]
+pub struct C2stOptions {
+    /// of the cross-validation, default 5, range \[2, 100\]
+    pub folds: i32,
+    /// penalty ridge / 2 |w|^2 on standardised features, default 1, range \[1e-9, 1e9\]
+    pub ridge: f64,
+    /// of the folds, the same for all pairs; default 0
+    pub seed: u64,
+}
+
+impl C2stOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_c2st_options) -> Self {
+        Self {
+            folds: raw.folds,
+            ridge: raw.ridge,
+            seed: raw.seed,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_c2st_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_c2st_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.folds = self.folds;
+        raw.ridge = self.ridge;
+        raw.seed = self.seed;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for C2stOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_c2st_options_init))
+    }
+}
+
+/// Fields of `amun_c2st`.
+#[derive(Clone, Copy, Debug)]
+pub struct C2st {
+    pub models: i64,
+    pub rows: i64,
+    /// of all classes, mean over the retrained models; easily won by the forget class alone
+    pub all: f64,
+    /// renormalised over the retained classes
+    pub retained: f64,
+    /// a retrained model against another, over all pairs: mean
+    pub all_null_mean: f64,
+    /// and sample deviation; NaN for fewer than two (three) models
+    pub all_null_sd: f64,
+    pub retained_null_mean: f64,
+    pub retained_null_sd: f64,
+}
+
+impl C2st {
+    pub(crate) fn empty() -> sys::amun_c2st {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_c2st = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_c2st) -> Self {
+        Self {
+            models: raw.models,
+            rows: raw.rows,
+            all: raw.all,
+            retained: raw.retained,
+            all_null_mean: raw.all_null_mean,
+            all_null_sd: raw.all_null_sd,
+            retained_null_mean: raw.retained_null_mean,
+            retained_null_sd: raw.retained_null_sd,
+        }
+    }
+}
+
+/// Fields of `amun_ulira_options`.
+#[derive(Clone, Debug)]
+pub struct UliraOptions {
+    /// default AMUN_ULIRA_POOLED
+    pub variance: UliraVariance,
+    /// default AMUN_ULIRA_CENTRE_AUTO
+    pub centre: UliraCentre,
+    /// default AMUN_ULIRA_EACH; class level only
+    pub holdout: UliraHoldout,
+    /// default AMUN_ULIRA_OWN; of amun_ulira_class() only
+    pub score: UliraScore,
+    /// smallest deviation, default 1e-3, range \[1e-12, 1e3\]
+    pub floor: f64,
+    /// a retained class (amun_miann.neighbour); default -1: none, range \[-1, 1e9\]; for NEIGHBOUR and JOINT
+    pub neighbour: i64,
+}
+
+impl UliraOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_ulira_options) -> Self {
+        Self {
+            variance: UliraVariance(raw.variance),
+            centre: UliraCentre(raw.centre),
+            holdout: UliraHoldout(raw.holdout),
+            score: UliraScore(raw.score),
+            floor: raw.floor,
+            neighbour: raw.neighbour,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_ulira_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_ulira_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.variance = self.variance.0;
+        raw.centre = self.centre.0;
+        raw.holdout = self.holdout.0;
+        raw.score = self.score.0;
+        raw.floor = self.floor;
+        raw.neighbour = self.neighbour;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for UliraOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_ulira_options_init))
+    }
+}
+
+/// Fields of `amun_ulira`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ulira {
+    /// models of each side, samples
+    pub unlearned: i64,
+    /// models of each side, samples
+    pub retrained: i64,
+    /// models of each side, samples
+    pub rows: i64,
+    /// unlearned against retrained held-out models; ideal 50
+    pub auc: f64,
+    /// at the threshold where |TPR + FPR - 1| is least; ideal 50
+    pub balanced_accuracy: f64,
+    /// share of samples of the released model called "unlearned" there; ideal flagged_retrained; NaN without one
+    pub flagged: f64,
+    /// the same of a retrained model that is left out of fit and threshold, mean; NaN below 4 of them
+    pub flagged_retrained: f64,
+    /// |flagged - flagged_retrained|, percentage points
+    pub gap: f64,
+    /// that gap of each retrained model to the mean of the others: mean
+    pub null_mean: f64,
+    /// and sample deviation
+    pub null_sd: f64,
+}
+
+impl Ulira {
+    pub(crate) fn empty() -> sys::amun_ulira {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_ulira = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_ulira) -> Self {
+        Self {
+            unlearned: raw.unlearned,
+            retrained: raw.retrained,
+            rows: raw.rows,
+            auc: raw.auc,
+            balanced_accuracy: raw.balanced_accuracy,
+            flagged: raw.flagged,
+            flagged_retrained: raw.flagged_retrained,
+            gap: raw.gap,
+            null_mean: raw.null_mean,
+            null_sd: raw.null_sd,
+        }
+    }
+}
+
+/// Fields of `amun_distance`.
+#[derive(Clone, Copy, Debug)]
+pub struct Distance {
+    pub models: i64,
+    pub rows: i64,
+    /// mean of 1/2 sum |p - P|, in \[0, 1\]
+    pub tv: f64,
+    /// mean of 1/2 sum |p - P|, in \[0, 1\]
+    pub tv_null: f64,
+    /// mean of 1/2 sum |p - P|, in \[0, 1\]
+    pub tv_null_sd: f64,
+    /// mean Jensen-Shannon divergence, natural logarithm, in \[0, ln 2\]
+    pub js: f64,
+    /// mean Jensen-Shannon divergence, natural logarithm, in \[0, ln 2\]
+    pub js_null: f64,
+    /// mean Jensen-Shannon divergence, natural logarithm, in \[0, ln 2\]
+    pub js_null_sd: f64,
+    /// mean KL(P || p), probabilities floored at 1e-12 in the logarithm
+    pub kl: f64,
+    /// mean KL(P || p), probabilities floored at 1e-12 in the logarithm
+    pub kl_null: f64,
+    /// mean KL(P || p), probabilities floored at 1e-12 in the logarithm
+    pub kl_null_sd: f64,
+    /// TV between the mean predictions
+    pub routing_tv: f64,
+    /// TV between the mean predictions
+    pub routing_tv_null: f64,
+    /// TV between the mean predictions
+    pub routing_tv_null_sd: f64,
+    /// mean |p - p_r| (l2) over retrained models r
+    pub activation: f64,
+    /// mean |p - p_r| (l2) over retrained models r
+    pub activation_null: f64,
+    /// mean |p - p_r| (l2) over retrained models r
+    pub activation_null_sd: f64,
+}
+
+impl Distance {
+    pub(crate) fn empty() -> sys::amun_distance {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_distance = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_distance) -> Self {
+        Self {
+            models: raw.models,
+            rows: raw.rows,
+            tv: raw.tv,
+            tv_null: raw.tv_null,
+            tv_null_sd: raw.tv_null_sd,
+            js: raw.js,
+            js_null: raw.js_null,
+            js_null_sd: raw.js_null_sd,
+            kl: raw.kl,
+            kl_null: raw.kl_null,
+            kl_null_sd: raw.kl_null_sd,
+            routing_tv: raw.routing_tv,
+            routing_tv_null: raw.routing_tv_null,
+            routing_tv_null_sd: raw.routing_tv_null_sd,
+            activation: raw.activation,
+            activation_null: raw.activation_null,
+            activation_null_sd: raw.activation_null_sd,
+        }
+    }
+}
+
+/// Fields of `amun_svcmia_options`.
+#[derive(Clone, Debug)]
+pub struct SvcmiaOptions {
+    /// rows per side of the fit, drawn from larger sets; default 5000, range \[0, 1e8\]; 0: as published, all of them (SalUn: the first rows, as many as the smaller side has)
+    pub limit: i64,
+    /// of the draws; default 0
+    pub seed: u64,
+}
+
+impl SvcmiaOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_svcmia_options) -> Self {
+        Self {
+            limit: raw.limit,
+            seed: raw.seed,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_svcmia_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_svcmia_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.limit = self.limit;
+        raw.seed = self.seed;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for SvcmiaOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_svcmia_options_init))
+    }
+}
+
+/// Fields of `amun_svcmia`.
+#[derive(Clone, Copy, Debug)]
+pub struct Svcmia {
+    /// rows that were used
+    pub members: i64,
+    /// rows that were used
+    pub nonmembers: i64,
+    /// rows that were used
+    pub queries: i64,
+    /// the options', for the record
+    pub limit: i64,
+    pub seed: u64,
+    pub confidence: f64,
+    pub correctness: f64,
+    pub entropy: f64,
+    pub modified_entropy: f64,
+    pub probabilities: f64,
+}
+
+impl Svcmia {
+    pub(crate) fn empty() -> sys::amun_svcmia {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_svcmia = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_svcmia) -> Self {
+        Self {
+            members: raw.members,
+            nonmembers: raw.nonmembers,
+            queries: raw.queries,
+            limit: raw.limit,
+            seed: raw.seed,
+            confidence: raw.confidence,
+            correctness: raw.correctness,
+            entropy: raw.entropy,
+            modified_entropy: raw.modified_entropy,
+            probabilities: raw.probabilities,
+        }
+    }
+}
+
 /// Fields of `amun_clip_options`.
 #[derive(Clone, Debug)]
 pub struct ClipOptions {
