@@ -6,7 +6,7 @@ import re
 from common import files_below, read, run, strip_comments
 
 FOLDERS = ["include", "lib", "examples", "bindings"]
-SUFFIXES = {".c", ".h", ".py", ".sh", ".md", ".build", ".txt", ".toml", ".map"}
+SUFFIXES = {".c", ".h", ".py", ".sh", ".md", ".build", ".txt", ".toml", ".map", ".rs"}
 
 PATHS = re.compile(r"(?<![\w.$}~-])/(?:home|root|work|tmp|opt|mnt|usr|Users|private)/[\w.]")
 WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK|WIP)\b")
