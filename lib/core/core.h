@@ -61,6 +61,10 @@ amun_status amun__calloc(amun_context *ctx, void *out, size_t count, size_t size
 /* Grows or shrinks *inout (NULL: allocates), keeping min(old, new) bytes. */
 amun_status amun__realloc(amun_context *ctx, void *inout, size_t count, size_t size);
 void amun__free(amun_context *ctx, void *ptr); /* NULL is fine */
+/* What a block takes of the context, this allocator's own header included; NULL takes nothing. */
+size_t amun__block_bytes(const void *ptr);
+/* The same for a block of `bytes` that is not there yet. */
+size_t amun__block_bytes_of(size_t bytes);
 amun_status amun__strdup(amun_context *ctx, char **out, const char *text);
 
 /* ---- handles (object.c) --------------------------------------------------------------------- */

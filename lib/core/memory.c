@@ -157,6 +157,16 @@ void amun__free(amun_context *ctx, void *ptr)
     atomic_fetch_sub_explicit(&ctx->blocks, 1, memory_order_relaxed);
 }
 
+size_t amun__block_bytes(const void *ptr)
+{
+    return ptr != NULL ? header_of((void *)(uintptr_t)ptr)->total : 0;
+}
+
+size_t amun__block_bytes_of(size_t bytes)
+{
+    return bytes + AMUN__ALIGN;
+}
+
 amun_status amun__strdup(amun_context *ctx, char **out, const char *text)
 {
     size_t length = strlen(text);
