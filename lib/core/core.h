@@ -67,6 +67,13 @@ size_t amun__block_bytes(const void *ptr);
 size_t amun__block_bytes_of(size_t bytes);
 amun_status amun__strdup(amun_context *ctx, char **out, const char *text);
 
+/* A context (pool.c) whose memory comes from `from`, threads and log too, and which keeps what is
+ * freed for its next allocations: a loop that works with it takes nothing from `from` any more once
+ * it has seen its largest steps. One reference; amun_context_unref() gives everything back. */
+amun_status amun__context_pooled(amun_context **out, amun_context *from);
+/* Gives back what such a context only keeps. */
+void amun__context_trim(amun_context *pooled);
+
 /* ---- handles (object.c) --------------------------------------------------------------------- */
 
 typedef enum amun__tag {
@@ -88,7 +95,7 @@ typedef enum amun__tag {
 typedef struct amun__object {
     uint32_t tag;
     _Atomic int32_t refs;
-    amun_context *ctx; /* kept alive by this handle; NULL in the context itself */
+    amun_context *ctx; /* kept alive by this handle; NULL in a context, unless it is pooled */
     void (*destroy)(void *self); /* frees everything the handle owns except its own memory */
 } amun__object;
 

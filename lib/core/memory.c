@@ -68,6 +68,9 @@ static amun_status alloc_bytes(amun_context *ctx, void **out, size_t bytes)
     char *base = ctx->alloc(ctx->allocator_data, total, AMUN__ALIGN);
     if (base == NULL) {
         unreserve(ctx, total);
+        if (ctx->object.ctx != NULL) {
+            return AMUN_ERROR_OUT_OF_MEMORY; /* the message is there */
+        }
         return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "the allocator refused %zu bytes", total);
     }
     if ((uintptr_t)base % AMUN__ALIGN != 0) {
