@@ -16,6 +16,8 @@ typedef struct pool {
 
 /* A block serves requests down to this part of it. */
 enum { MOST_WASTE = 4 };
+/* Headers, one per pool in between. */
+enum { HEADERS = 8 * AMUN__ALIGN };
 
 _Static_assert(sizeof(cached) <= AMUN__ALIGN, "a block has at least a header's size");
 
@@ -43,20 +45,34 @@ static cached *take(pool *p, size_t bytes, cached **surplus)
     return best != NULL ? block : NULL;
 }
 
+/* What is only kept must not stand in the way of what is needed: back with it, through all pools,
+ * if the user's limit would not allow both. */
+static void make_room(pool *p, size_t bytes)
+{
+    const amun_context *root = amun__context_root(&p->ctx);
+    const uint64_t limit = atomic_load_explicit(&root->limit, memory_order_relaxed);
+    const uint64_t used = atomic_load_explicit(&root->current, memory_order_relaxed);
+    if (limit == 0 || (used < limit && limit - used > bytes + HEADERS)) {
+        return;
+    }
+    for (amun_context *ctx = &p->ctx; ctx->object.ctx != NULL; ctx = ctx->object.ctx) {
+        amun__context_trim(ctx);
+    }
+}
+
 static void *pool_alloc(void *user_data, size_t size, size_t align)
 {
     (void)align; /* AMUN__ALIGN, as all blocks have */
     pool *p = user_data;
     cached *surplus = NULL;
-    void *block;
     pthread_mutex_lock(&p->lock);
-    block = take(p, size, &surplus);
+    void *block = take(p, size, &surplus);
     pthread_mutex_unlock(&p->lock);
     amun__free(p->ctx.object.ctx, surplus);
-    if (block == NULL && amun__alloc(p->ctx.object.ctx, &block, size, 1) != AMUN_OK) {
-        amun__context_trim(&p->ctx);
+    if (block == NULL) {
+        make_room(p, size);
         (void)amun__alloc(p->ctx.object.ctx, &block, size,
-                          1); /* NULL, and a message, if it fails */
+                          1); /* NULL, with a message, if it fails */
     }
     return block;
 }

@@ -408,7 +408,7 @@ START_TEST(test_pooled)
         }
     }
     ck_assert_int_eq(atomic_load(&allocator.calls), calls);
-    ck_assert_int_le(stats_of(ctx).blocks, 1 + 2 * 6);
+    ck_assert_uint_le(stats_of(ctx).blocks, 1 + 2 * 6);
     uint64_t before = stats_of(ctx).current;
     amun__context_trim(pooled);
     ck_assert_uint_lt(stats_of(ctx).current, before);
