@@ -203,9 +203,12 @@ enum {
     AMUN_MODE_TRAIN = 3,  /**< batch statistics, all gradients */
     AMUN_MODE_TUNE = 4    /**< running statistics, all gradients */
 };
-/** Bytes that one compiled plan for `batch` images needs: activations, gradients, packed weights,
- *  scratch. Nothing of that is allocated by this call in builds with oneDNN.
- *  [in] batch: range [1, 65536]; [out] bytes. @since 0.1 */
+/** Bytes of the context that one compiled plan for `batch` images holds after its first run:
+ *  activations, gradients, packed weights, scratch, its own lists. Outside are the model's values,
+ *  what the caller of a method holds (images, logits, gradients of the parameters, the optimiser's
+ *  state) and what oneDNN allocates by itself. In builds with oneDNN this call takes memory for the
+ *  lists alone, and gives it back. Any thread.
+ *  [in] model; [in] batch: range [1, 65536]; [out] bytes. @since 0.1 */
 AMUN_API amun_status amun_model_estimate_memory(const amun_model *model, int64_t batch,
                                                 amun_mode mode, uint64_t *bytes);
 

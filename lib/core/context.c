@@ -196,6 +196,7 @@ typedef struct log_target {
 /* Where a message of this level goes; fn is NULL if nowhere. */
 static log_target find_target(const amun_context *ctx, amun_log_level level)
 {
+    ctx = amun__context_root(ctx);
     pthread_mutex_t *lock =
         (pthread_mutex_t *)&ctx->log_lock; /* logging leaves a context as it is */
     pthread_mutex_lock(lock);

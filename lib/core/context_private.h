@@ -28,5 +28,13 @@ struct amun_context {
 void amun__status_tidy_line(char *text, bool cut);
 /* Registers the fork handler, once per process. */
 void amun__threads_watch_forks(void);
+/* The user's own: a pooled context has no settings. */
+static inline const amun_context *amun__context_root(const amun_context *ctx)
+{
+    while (ctx->object.ctx != NULL) {
+        ctx = ctx->object.ctx;
+    }
+    return ctx;
+}
 
 #endif

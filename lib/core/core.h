@@ -61,7 +61,18 @@ amun_status amun__calloc(amun_context *ctx, void *out, size_t count, size_t size
 /* Grows or shrinks *inout (NULL: allocates), keeping min(old, new) bytes. */
 amun_status amun__realloc(amun_context *ctx, void *inout, size_t count, size_t size);
 void amun__free(amun_context *ctx, void *ptr); /* NULL is fine */
+/* What a block takes of the context, this allocator's own header included; NULL takes nothing. */
+size_t amun__block_bytes(const void *ptr);
+/* The same for a block of `bytes` that is not there yet. */
+size_t amun__block_bytes_of(size_t bytes);
 amun_status amun__strdup(amun_context *ctx, char **out, const char *text);
+
+/* A context (pool.c) whose memory comes from `from`, threads and log too, and which keeps what is
+ * freed for its next allocations: a loop that works with it takes nothing from `from` any more once
+ * it has seen its largest steps. One reference; amun_context_unref() gives everything back. */
+amun_status amun__context_pooled(amun_context **out, amun_context *from);
+/* Gives back what such a context only keeps. */
+void amun__context_trim(amun_context *pooled);
 
 /* ---- handles (object.c) --------------------------------------------------------------------- */
 
@@ -84,7 +95,7 @@ typedef enum amun__tag {
 typedef struct amun__object {
     uint32_t tag;
     _Atomic int32_t refs;
-    amun_context *ctx; /* kept alive by this handle; NULL in the context itself */
+    amun_context *ctx; /* kept alive by this handle; NULL in a context, unless it is pooled */
     void (*destroy)(void *self); /* frees everything the handle owns except its own memory */
 } amun__object;
 

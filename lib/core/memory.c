@@ -68,6 +68,9 @@ static amun_status alloc_bytes(amun_context *ctx, void **out, size_t bytes)
     char *base = ctx->alloc(ctx->allocator_data, total, AMUN__ALIGN);
     if (base == NULL) {
         unreserve(ctx, total);
+        if (ctx->object.ctx != NULL) {
+            return AMUN_ERROR_OUT_OF_MEMORY; /* the message is there */
+        }
         return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "the allocator refused %zu bytes", total);
     }
     if ((uintptr_t)base % AMUN__ALIGN != 0) {
@@ -155,6 +158,16 @@ void amun__free(amun_context *ctx, void *ptr)
     ctx->free(ctx->allocator_data, header, total, AMUN__ALIGN);
     unreserve(ctx, total);
     atomic_fetch_sub_explicit(&ctx->blocks, 1, memory_order_relaxed);
+}
+
+size_t amun__block_bytes(const void *ptr)
+{
+    return ptr != NULL ? header_of((void *)(uintptr_t)ptr)->total : 0;
+}
+
+size_t amun__block_bytes_of(size_t bytes)
+{
+    return bytes + AMUN__ALIGN;
 }
 
 amun_status amun__strdup(amun_context *ctx, char **out, const char *text)

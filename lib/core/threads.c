@@ -30,7 +30,7 @@ void amun__threads_watch_forks(void)
 int32_t amun__threads_count(const amun_context *ctx)
 {
 #ifdef _OPENMP
-    int32_t count = atomic_load_explicit(&ctx->threads, memory_order_relaxed);
+    int32_t count = atomic_load_explicit(&amun__context_root(ctx)->threads, memory_order_relaxed);
     if (count == 0) {
         count = omp_get_max_threads();
     }

@@ -113,14 +113,15 @@ static amun_status fill_mia(amun_mia *mia)
         return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "a pool of %zu and %zu images is too large",
                           mia->n_train, mia->n_test);
     }
-    AMUN__CHECK(amun__alloc(ctx, &mia->included, cells, sizeof *mia->included));
-    AMUN__CHECK(amun__alloc(ctx, &mia->signals, cells, sizeof *mia->signals));
-    AMUN__CHECK(amun__calloc(ctx, &mia->ready, models, sizeof *mia->ready));
-    AMUN__CHECK(amun__calloc(ctx, &mia->nonpositive, models, sizeof *mia->nonpositive));
     AMUN__CHECK(amun__alloc(ctx, &mia->labels, mia->n_pool, sizeof *mia->labels));
     AMUN__CHECK(fill_labels(mia));
-    return amun__rmia_inclusion(ctx, mia->included, models, mia->n_pool,
-                                (uint32_t)mia->options.seed);
+    AMUN__CHECK(amun__calloc(ctx, &mia->ready, models, sizeof *mia->ready));
+    AMUN__CHECK(amun__calloc(ctx, &mia->nonpositive, models, sizeof *mia->nonpositive));
+    AMUN__CHECK(amun__alloc(ctx, &mia->included, cells, sizeof *mia->included));
+    /* before the signals: it draws as many doubles, and gives them back */
+    AMUN__CHECK(
+        amun__rmia_inclusion(ctx, mia->included, models, mia->n_pool, (uint32_t)mia->options.seed));
+    return amun__alloc(ctx, &mia->signals, cells, sizeof *mia->signals);
 }
 
 amun_status amun_mia_create(amun_mia **mia, amun_context *ctx, amun_dataset *train,

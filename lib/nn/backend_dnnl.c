@@ -71,7 +71,7 @@ static void dump_list(const amun__dnnl_plan *m, const amun__list *list, const ch
 
 static void dump(const amun__dnnl_plan *m)
 {
-    static const char *const modes[] = {"?", "infer", "attack", "train"};
+    static const char *const modes[] = {"?", "infer", "attack", "train", "tune"};
     const amun__plan *plan = m->plan;
     amun__log(plan->ctx, AMUN__LOG_PLAN,
               "plan: mode %s, batch %lld, arena %zu bytes, packed %zu bytes, scratch %zu bytes",
@@ -90,6 +90,33 @@ static void drop_hints(amun__dnnl_plan *m)
             m->saved[s].forward = NULL;
         }
     }
+}
+
+/* All that this plan will hold after its first run. The lists count too: for a small network they
+ * are most of it. */
+static uint64_t count_bytes(const amun__dnnl_plan *m)
+{
+    const void *const blocks[] = {
+        m,
+        m->program.steps,
+        m->program.producer,
+        m->program.last_use,
+        m->program.uses,
+        m->pool.items,
+        m->primitives,
+        m->values,
+        m->saved,
+        m->code.arena.slots,
+        m->code.pack.items,
+        m->code.forward.items,
+        m->code.backward.items,
+    };
+    uint64_t bytes =
+        amun__block_bytes_of(m->code.arena.bytes) + amun__block_bytes_of(m->code.fixed_bytes);
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        bytes += amun__block_bytes(blocks[i]);
+    }
+    return bytes;
 }
 
 static amun_status plan_create(amun__plan *plan)
@@ -112,7 +139,7 @@ static amun_status plan_create(amun__plan *plan)
     drop_hints(m);
     AMUN__CHECK(amun__code_fixed(&m->code, &m->scratch, m->scratch_bytes));
     AMUN__CHECK(amun__code_plan(&m->code));
-    plan->bytes = m->code.arena.bytes + m->code.fixed_bytes;
+    plan->bytes += count_bytes(m);
     if (amun__log_wants(plan->ctx, AMUN__LOG_PLAN)) {
         dump(m);
     }

@@ -23,7 +23,9 @@ static amun_status plan_elements(const amun__plan *plan, const amun__node *node,
 static amun_status ref_calloc(amun__plan *plan, void *out, size_t count, size_t size)
 {
     AMUN__CHECK(amun__calloc(plan->ctx, out, count, size));
-    plan->bytes += count * size; /* cannot overflow: the memory is there */
+    void *block;
+    memcpy(&block, out, sizeof block);
+    plan->bytes += amun__block_bytes(block);
     return AMUN_OK;
 }
 

@@ -111,7 +111,7 @@ struct amun__plan {
     amun__mode mode;
     int32_t threads;
     uint64_t version; /* of the params that were packed last; 0 = never */
-    uint64_t bytes;   /* arena + packed weights, for estimates */
+    uint64_t bytes;   /* all that the plan holds after its first run, for estimates */
     int32_t has_forward;
     void *impl;
     struct amun__plan *next; /* free list */

@@ -18,6 +18,7 @@ static void model_destroy(void *self)
     if (model->lock_ready) {
         pthread_mutex_destroy(&model->lock);
     }
+    amun__free(ctx, model->wide);
     amun__free(ctx, model->params.values);
     amun__free(ctx, model->params.tracked);
     amun__free(ctx, model->arch);

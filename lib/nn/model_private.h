@@ -19,6 +19,7 @@ struct amun_model {
     pthread_mutex_t lock;  /* of the free list */
     int32_t lock_ready;
     amun__plan *idle;
+    float *wide; /* statistics of one wide batch norm, once there were some */
 };
 
 extern const amun__options_table amun__model_options_table;

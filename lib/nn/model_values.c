@@ -19,36 +19,48 @@ void amun__model_touch(amun_model *model)
     model->params.version++;
 }
 
+enum { NARROW = 1024 }; /* channels of most batch norms at most */
+
+/* Room for the statistics of the widest batch norm, kept: training allocates nothing per step. */
+static amun_status open_wide(amun_model *model)
+{
+    const amun_graph *graph = model->graph;
+    size_t most = 0;
+    for (int32_t i = 0; i < graph->node_count && model->wide == NULL; i++) {
+        const amun__node *node = &graph->nodes[i];
+        if (node->kind == AMUN__NODE_BATCHNORM && (size_t)node->channels > most) {
+            most = (size_t)node->channels;
+        }
+    }
+    return most > NARROW ? amun__alloc(model->object.ctx, &model->wide, 2 * most, sizeof(float))
+                         : AMUN_OK;
+}
+
 /* running = (1 - momentum) * running + momentum * batch, with the unbiased variance, as PyTorch. */
 amun_status amun__model_update_statistics(amun_model *model, amun__plan *plan)
 {
     const amun_graph *graph = model->graph;
+    AMUN__CHECK(open_wide(model));
     for (int32_t i = 0; i < graph->node_count; i++) {
         const amun__node *node = &graph->nodes[i];
         if (node->kind != AMUN__NODE_BATCHNORM) {
             continue;
         }
-        float mean[1024], variance[1024]; /* most layers; wider ones go through the heap */
-        float *m = mean, *v = variance, *heap = NULL;
+        float mean[NARROW], variance[NARROW];
         size_t channels = (size_t)node->channels;
-        if (channels > 1024) {
-            AMUN__CHECK(amun__alloc(model->object.ctx, &heap, 2 * channels, sizeof(float)));
-            m = heap;
-            v = heap + channels;
-        }
-        amun_status status = plan->backend->statistics(plan, i, m, v);
+        float *m = channels > NARROW ? model->wide : mean;
+        float *v = channels > NARROW ? model->wide + channels : variance;
+        AMUN__CHECK(plan->backend->statistics(plan, i, m, v));
         double count = (double)(plan->batch * node->height * node->width);
         double unbias = count > 1 ? count / (count - 1) : 1;
         float *running_mean = model->params.values + graph->params[node->running_mean].offset;
         float *running_var = model->params.values + graph->params[node->running_var].offset;
-        for (size_t c = 0; status == AMUN_OK && c < channels; c++) {
+        for (size_t c = 0; c < channels; c++) {
             running_mean[c] =
                 (float)((1 - node->momentum) * running_mean[c] + node->momentum * m[c]);
             running_var[c] =
                 (float)((1 - node->momentum) * running_var[c] + node->momentum * v[c] * unbias);
         }
-        amun__free(model->object.ctx, heap);
-        AMUN__CHECK(status);
         model->params.tracked[node->tracked]++;
     }
     amun__model_touch(model);

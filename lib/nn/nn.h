@@ -74,10 +74,6 @@ amun_status amun__model_input(const amun_model *model, int64_t *channels, int64_
 /* Mean and standard deviation per channel of the normalise node that alone reads the input; false
  * if there is none. Borrowed from the model. */
 bool amun__model_normalise(const amun_model *model, const double **mean, const double **std);
-/* Logits of n dense images through one leased infer plan of `batch`; the tail is padded. The
- * caller holds begin_read (or begin_write). */
-amun_status amun__model_logits(const amun_model *model, amun__plan *plan, const float *images,
-                               size_t n, float *logits);
 
 /* ---- loss (loss.c) -------------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@ amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__p
     *out = NULL;
     AMUN__CHECK(amun__calloc(ctx, &plan, 1, sizeof *plan));
     plan->ctx = ctx;
+    plan->bytes = amun__block_bytes(plan);
     plan->backend = backend != NULL ? backend : default_backend();
     plan->graph = params->graph;
     plan->params = params;

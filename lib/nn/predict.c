@@ -3,31 +3,6 @@
 
 #define PREDICT_BATCH 128
 
-amun_status amun__model_logits(const amun_model *model, amun__plan *plan, const float *images,
-                               size_t n, float *logits)
-{
-    const amun_model_options *shape = &model->shape;
-    size_t batch = (size_t)amun__plan_batch(plan), classes = (size_t)shape->classes;
-    size_t pixels = (size_t)(shape->channels * shape->height * shape->width);
-    float *padded = NULL, *out = NULL;
-    amun_status status = AMUN_OK;
-    size_t whole = n / batch * batch;
-    for (size_t first = 0; first < whole; first += batch) {
-        AMUN__TRY(amun__plan_forward(plan, images + first * pixels, logits + first * classes));
-    }
-    if (whole < n) { /* the tail is padded with zero images */
-        AMUN__TRY(amun__calloc(model->object.ctx, &padded, batch * pixels, sizeof(float)));
-        AMUN__TRY(amun__alloc(model->object.ctx, &out, batch * classes, sizeof(float)));
-        memcpy(padded, images + whole * pixels, (n - whole) * pixels * sizeof(float));
-        AMUN__TRY(amun__plan_forward(plan, padded, out));
-        memcpy(logits + whole * classes, out, (n - whole) * classes * sizeof(float));
-    }
-fail:
-    amun__free(model->object.ctx, padded);
-    amun__free(model->object.ctx, out);
-    return status;
-}
-
 static amun_status check_images(const amun_model *model, const amun_tensor_view *images, size_t *n)
 {
     const amun_model_options *s = &model->shape;

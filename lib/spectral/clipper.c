@@ -188,16 +188,21 @@ amun_status amun__clipper_create(amun__clipper **out, amun_context *ctx, amun_mo
                                  amun__linop_backend backend)
 {
     amun__clipper *c = NULL;
+    amun_context *pooled = NULL;
     amun_status status;
     *out = NULL;
-    AMUN__TRY(amun__calloc(ctx, &c, 1, sizeof *c));
+    AMUN__CHECK(amun__context_pooled(&pooled, ctx));
+    AMUN__TRY(amun__calloc(pooled, &c, 1, sizeof *c));
     *c = (amun__clipper){
-        .ctx = ctx, .model = model, .options = *options, .use = use, .backend = backend};
+        .ctx = pooled, .model = model, .options = *options, .use = use, .backend = backend};
     resolve(c);
     AMUN__TRY(fill(c));
     *out = c;
     return AMUN_OK;
 fail:
+    if (c == NULL) {
+        amun_context_unref(pooled);
+    }
     amun__clipper_destroy(c);
     return status;
 }
@@ -210,8 +215,10 @@ void amun__clipper_destroy(amun__clipper *clipper)
     for (int32_t i = 0; i < clipper->count; i++) {
         amun__clip_layer_close(&clipper->layers[i]);
     }
-    amun__free(clipper->ctx, clipper->layers);
-    amun__free(clipper->ctx, clipper);
+    amun_context *pooled = clipper->ctx;
+    amun__free(pooled, clipper->layers);
+    amun__free(pooled, clipper);
+    amun_context_unref(pooled);
 }
 
 int32_t amun__clipper_layers(const amun__clipper *clipper)
@@ -355,5 +362,6 @@ amun_status amun__clipper_run(amun__clipper *clipper, amun__progress_state *prog
     status = status == AMUN_OK ? check_layers(clipper) : status;
 fail:
     amun__free(clipper->ctx, before);
+    amun__context_trim(clipper->ctx); /* the certificates take much more than a step */
     return status;
 }

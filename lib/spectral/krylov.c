@@ -17,6 +17,7 @@ static const double margin = 0.5;
 
 struct amun__krylov {
     amun_context *ctx;
+    amun_context *scratch; /* pooled: of the eigenvalue problems, which grow */
     amun__linop *op;
     size_t n;
     int64_t width, size; /* size: most vectors whose image is known */
@@ -59,7 +60,7 @@ static amun_status ritz(amun__krylov *s)
             s->copy[i * s->count + j] = value;
         }
     }
-    AMUN__CHECK(amun__eigh_f64(s->ctx, s->count, s->copy, s->theta, s->pairs));
+    AMUN__CHECK(amun__eigh_f64(s->scratch, s->count, s->copy, s->theta, s->pairs));
     s->scale = s->theta[s->count - 1];
     return AMUN_OK;
 }
@@ -196,6 +197,7 @@ amun_status amun__krylov_create(amun__krylov **out, amun_context *ctx, amun__lin
     s->size = (int64_t)width * STEPS;
     s->wide = amun__linop_is_f64(op);
     s->seed = seed;
+    AMUN__TRY(amun__context_pooled(&s->scratch, ctx));
     AMUN__TRY(allocate(s));
     *out = s;
     return AMUN_OK;
@@ -215,6 +217,7 @@ void amun__krylov_destroy(amun__krylov *space)
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
         amun__free(space->ctx, owned[i]);
     }
+    amun_context_unref(space->scratch);
     amun__free(space->ctx, space);
 }
 

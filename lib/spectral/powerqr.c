@@ -19,6 +19,7 @@
 
 struct amun__powerqr {
     amun_context *ctx;
+    amun_context *scratch; /* pooled: of the small dense steps */
     amun__linop *op;
     amun__powerqr_options options;
     size_t n, m;   /* length of a right and of a left vector */
@@ -97,7 +98,7 @@ static amun_status ritz(amun__powerqr *s)
             return not_finite(s);
         }
     }
-    AMUN__CHECK(amun__eigh_f64(s->ctx, k, s->t, s->theta, s->vectors));
+    AMUN__CHECK(amun__eigh_f64(s->scratch, k, s->t, s->theta, s->vectors));
     for (int64_t i = 0, j = k - 1; i < j; i++, j--) {
         double value = s->theta[i];
         s->theta[i] = s->theta[j];
@@ -204,6 +205,7 @@ amun_status amun__powerqr_create(amun__powerqr **out, amun_context *ctx, amun__l
     s->m = amun__linop_out(op);
     s->block = full.block;
     s->wide = amun__linop_is_f64(op);
+    AMUN__TRY(amun__context_pooled(&s->scratch, ctx));
     AMUN__TRY(allocate(s));
     AMUN__TRY(amun__powerqr_restart(s, full.seed));
     *out = s;
@@ -224,6 +226,7 @@ void amun__powerqr_destroy(amun__powerqr *state)
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
         amun__free(state->ctx, owned[i]);
     }
+    amun_context_unref(state->scratch);
     amun__free(state->ctx, state);
 }
 

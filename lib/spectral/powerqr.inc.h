@@ -45,7 +45,7 @@ static amun_status R(householder)(amun__powerqr *s)
 {
     double *again = s->t, largest = 0.0;
     bool drawn = false;
-    AMUN__CHECK(R(amun__orthonormalise)(s->ctx, s->block, (int64_t)s->n, s->v, s->diagonal));
+    AMUN__CHECK(R(amun__orthonormalise)(s->scratch, s->block, (int64_t)s->n, s->v, s->diagonal));
     for (int64_t i = 0; i < s->block; i++) {
         largest = fmax(largest, fabs(s->diagonal[i]));
     }
@@ -56,7 +56,7 @@ static amun_status R(householder)(amun__powerqr *s)
             drawn = true;
         }
     }
-    return drawn ? R(amun__orthonormalise)(s->ctx, s->block, (int64_t)s->n, s->v, again) : AMUN_OK;
+    return drawn ? R(amun__orthonormalise)(s->scratch, s->block, (int64_t)s->n, s->v, again) : AMUN_OK;
 }
 
 /* Makes the rows of s->v orthonormal. Ritz-rotated blocks are nearly orthogonal: there the factor

@@ -59,7 +59,8 @@ static amun_status eval_batch(eval *e, size_t first, size_t n)
     for (size_t i = 0; i < n; i++) {
         amun__dataset_fetch(e->data, eval_index(e, first + i), e->images + i * e->pixels);
     }
-    AMUN__CHECK(amun__model_logits(e->model, e->plan, e->images, n, e->logits));
+    memset(e->images + n * e->pixels, 0, (e->batch - n) * e->pixels * sizeof *e->images);
+    AMUN__CHECK(amun__plan_forward(e->plan, e->images, e->logits));
     for (size_t i = 0; i < n * e->classes; i++) {
         if (!isfinite(e->logits[i])) {
             return amun__fail(AMUN_ERROR_NUMERIC, "logit %zu of image %zu is %g", i % e->classes,

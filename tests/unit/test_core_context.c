@@ -377,6 +377,77 @@ START_TEST(test_checked_sizes)
 }
 END_TEST
 
+/* ---- pooled contexts -------------------------------------------------------------------------
+ */
+
+START_TEST(test_pooled)
+{
+    test_allocator allocator = {0};
+    amun_context *ctx = test_context(&allocator), *pooled = NULL;
+    ck_ok(amun_context_set_threads(ctx, 3));
+    ck_ok(amun__context_pooled(&pooled, ctx));
+    ck_assert_int_eq(amun__threads_count(pooled), amun__threads_count(ctx));
+    int64_t calls = 0;
+    for (int round = 0; round < 50; round++) { /* sizes and their order change, but not for ever */
+        void *blocks[6] = {NULL};
+        for (size_t i = 0; i < 6; i++) {
+            size_t at = (i + (size_t)round) % 6, bytes = (size_t)100 << (2 * at);
+            ck_ok(amun__alloc(pooled, &blocks[at], bytes, 1));
+            ck_assert_uint_eq((uintptr_t)blocks[at] % 64, 0);
+            memset(blocks[at], round, bytes);
+            if (at % 2 == 0) { /* sometimes free at once */
+                amun__free(pooled, blocks[at]);
+                blocks[at] = NULL;
+            }
+        }
+        for (size_t i = 0; i < 6; i++) {
+            amun__free(pooled, blocks[i]);
+        }
+        if (round == 25) {
+            calls = atomic_load(&allocator.calls);
+        }
+    }
+    ck_assert_int_eq(atomic_load(&allocator.calls), calls);
+    ck_assert_uint_le(stats_of(ctx).blocks, 1 + 2 * 6);
+    uint64_t before = stats_of(ctx).current;
+    amun__context_trim(pooled);
+    ck_assert_uint_lt(stats_of(ctx).current, before);
+    ck_assert_uint_eq(stats_of(ctx).blocks, 1); /* the pooled context itself */
+    amun_context_unref(pooled);
+    ck_assert_uint_eq(stats_of(ctx).blocks, 0);
+    amun_context_unref(ctx);
+    ck_assert_int_eq(atomic_load(&allocator.live_blocks), 0);
+    ck_assert_int_eq(atomic_load(&allocator.wrong), 0);
+}
+END_TEST
+
+/* What a pool only keeps never stands in the way of what is needed; the limit holds. */
+START_TEST(test_pooled_limit)
+{
+    test_allocator allocator = {0};
+    amun_context *ctx = test_context(&allocator), *pooled = NULL;
+    void *small[8] = {NULL}, *large = NULL;
+    ck_ok(amun__context_pooled(&pooled, ctx));
+    ck_ok(amun_context_set_memory_limit(ctx, 100000));
+    for (size_t i = 0; i < 8; i++) {
+        ck_ok(amun__alloc(pooled, &small[i], 10000, 1));
+    }
+    ck_fails(amun__alloc(pooled, &large, 50000, 1), AMUN_ERROR_OUT_OF_MEMORY, "limit of 100000");
+    ck_assert_ptr_null(large);
+    for (size_t i = 0; i < 8; i++) {
+        amun__free(pooled, small[i]);
+    }
+    ck_ok(amun__alloc(pooled, &large, 90000, 1));
+    amun__free(pooled, large);
+    atomic_store(&allocator.fail_at, 1);
+    ck_ok(amun__alloc(pooled, &large, 90000, 1)); /* asks nobody */
+    amun__free(pooled, large);
+    amun_context_unref(pooled);
+    amun_context_unref(ctx);
+    ck_assert_int_eq(atomic_load(&allocator.live_blocks), 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("context");
@@ -390,6 +461,8 @@ int main(void)
     tcase_add_test(tc, test_log);
     tcase_add_test(tc, test_objects);
     tcase_add_test(tc, test_object_without_memory);
+    tcase_add_test(tc, test_pooled);
+    tcase_add_test(tc, test_pooled_limit);
     tcase_add_test(tc, test_checked_sizes);
     return amun_test_main("core_context", (TCase *[]){tc, NULL});
 }
