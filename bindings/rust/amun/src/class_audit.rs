@@ -93,7 +93,7 @@ pub fn distance(
     Ok((Distance::from_raw(&raw), rows))
 }
 
-/// Where the rows go: percent whose largest logit is that of each class, [models + 1][classes]; the
+/// Where the rows go: percent whose largest logit is that of each class, a row for each model; the
 /// last row is the unlearned model's.
 pub fn distance_routing(
     retrained: &TensorView,
