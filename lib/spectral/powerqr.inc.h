@@ -56,7 +56,8 @@ static amun_status R(householder)(amun__powerqr *s)
             drawn = true;
         }
     }
-    return drawn ? R(amun__orthonormalise)(s->scratch, s->block, (int64_t)s->n, s->v, again) : AMUN_OK;
+    return drawn ? R(amun__orthonormalise)(s->scratch, s->block, (int64_t)s->n, s->v, again)
+                 : AMUN_OK;
 }
 
 /* Makes the rows of s->v orthonormal. Ritz-rotated blocks are nearly orthogonal: there the factor
