@@ -28,11 +28,16 @@ static const amun__field fields[] = {
     AMUN__FIELD(amun_spectrum_options, seed, AMUN__FIELD_U64, 0, MAX_SEED),
     AMUN__FIELD(amun_spectrum_options, certify_cost, AMUN__FIELD_F64, 0, 1e9),
 };
+/* Before there was `certify_cost`. */
+static const size_t released_sizes[] = {56};
 static const amun__options_table table = {.name = "amun_spectrum_options",
                                           .size = sizeof(amun_spectrum_options),
                                           .defaults = &defaults,
                                           .fields = fields,
-                                          .field_count = sizeof fields / sizeof fields[0]};
+                                          .field_count = sizeof fields / sizeof fields[0],
+                                          .released_sizes = released_sizes,
+                                          .released_count =
+                                              sizeof released_sizes / sizeof released_sizes[0]};
 
 amun_status amun_spectrum_options_init(amun_spectrum_options *opts, size_t size)
 {
