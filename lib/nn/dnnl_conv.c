@@ -234,6 +234,44 @@ static amun_status own_by_weights(amun__dnnl_plan *m, int32_t s, amun__ref bias,
     return *done ? amun__dnnl_emit_winograd(m, &own) : AMUN_OK;
 }
 
+static bool is_reference(const_dnnl_primitive_desc_t pd)
+{
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name) ==
+               dnnl_success &&
+           name != NULL && strncmp(name, "ref", 3) == 0;
+}
+
+/* oneDNN has no fast kernel for every pair of layouts (with AVX2 none for a plain image of one
+ * channel and blocked gradients) and then takes its reference, up to 50 times slower. In plain
+ * layouts there is always a matrix product: *diff and *md become a plain copy if that helps. */
+static amun_status avoid_reference(amun__dnnl_plan *m, int32_t s, shim_op *op,
+                                   dnnl_primitive_desc_t *pd, amun__ref *diff, int32_t *md)
+{
+    const amun__step *step = &m->program.steps[s];
+    const amun__node *node = &m->plan->graph->nodes[step->node];
+    dnnl_primitive_desc_t other = NULL;
+    int32_t plain;
+    amun_status status = AMUN_OK;
+    if (!is_reference(*pd)) {
+        return AMUN_OK;
+    }
+    AMUN__CHECK(amun__dnnl_md_node(m, &plain, step->value, dnnl_nchw));
+    op->dst = amun__dnnl_md(m, plain);
+    if (create_conv(m, &other, AMUN__DNNL_BY_WEIGHTS, op, node) == dnnl_success &&
+        !is_reference(other)) {
+        dnnl_primitive_desc_t slow = *pd;
+        *pd = other;
+        other = slow;
+        status = amun__dnnl_as_layout(m, diff, *diff, *md, plain, step->value);
+        *md = plain;
+    }
+    if (other != NULL) {
+        dnnl_primitive_desc_destroy(other);
+    }
+    return status;
+}
+
 static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op op)
 {
     const amun__step *step = &m->program.steps[s];
@@ -242,9 +280,9 @@ static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op 
     const amun__dnnl_value *v = &m->values[step->value];
     const amun__dnnl_saved *keep = &m->saved[s];
     dnnl_primitive_desc_t pd = NULL;
-    int32_t any, index, bias_md;
+    int32_t any, index, bias_md, diff_md = v->md;
     bool own;
-    amun__ref target, bias = {0};
+    amun__ref target, bias = {0}, diff = v->diff;
     amun_status status;
     AMUN__TRY(conv_weights_md(m, &any, node, dnnl_format_tag_any, dnnl_format_tag_any));
     AMUN__TRY(amun__dnnl_md_add(m, &bias_md, 1, &node->channels, dnnl_x));
@@ -264,10 +302,11 @@ static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op 
     if (own) {
         goto fail; /* done */
     }
+    AMUN__TRY(avoid_reference(m, s, &op, &pd, &diff, &diff_md));
     AMUN__TRY(amun__dnnl_md_query(m, &index, pd, dnnl_query_diff_weights_md));
     AMUN__TRY(amun__dnnl_grad_target(m, &target, node->weight, keep->weights_md, index));
     const amun__dnnl_argument args[] = {{DNNL_ARG_SRC, keep->src_md, keep->src},
-                                        {DNNL_ARG_DIFF_DST, v->md, v->diff},
+                                        {DNNL_ARG_DIFF_DST, diff_md, diff},
                                         {DNNL_ARG_DIFF_WEIGHTS, index, target},
                                         {DNNL_ARG_DIFF_BIAS, bias_md, bias}};
     AMUN__TRY(amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_weights", args, 4));
