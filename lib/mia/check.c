@@ -5,7 +5,6 @@
 #include "amun/select.h"
 #include "data/data.h"
 #include "mia/audit.h"
-#include "mia/select.h"
 #include "train/train.h"
 
 static int ascending(const void *a, const void *b)
@@ -104,9 +103,9 @@ static void judge(amun_forget_check *check, double auc, double variance, double 
                                           : AMUN_VERDICT_CONSISTENT;
 }
 
-amun_status amun__forget_check(amun_context *ctx, amun_forget_check *check, const double *forget,
-                               size_t n_forget, const double *unseen, size_t n_unseen,
-                               double confidence)
+static amun_status check_groups(amun_context *ctx, amun_forget_check *check, const double *forget,
+                                size_t n_forget, const double *unseen, size_t n_unseen,
+                                double confidence)
 {
     double *sorted[2] = {NULL, NULL}, auc = 0.0, mirror = 0.0, variances[2] = {0.0, 0.0};
     amun_status status = AMUN_OK;
@@ -141,8 +140,7 @@ amun_status amun_forget_check_scores(amun_forget_check *result, const double *fo
     AMUN__CHECK(amun__result_write(result, &check, sizeof check, "result"));
     amun_context *ctx = NULL;
     AMUN__CHECK(amun_context_create(&ctx, NULL));
-    amun_status status =
-        amun__forget_check(ctx, &check, forget, n_forget, unseen, n_unseen, confidence);
+    amun_status status = check_groups(ctx, &check, forget, n_forget, unseen, n_unseen, confidence);
     amun_context_unref(ctx);
     AMUN__CHECK(status);
     return amun__result_write(result, &check, sizeof check, "result");
@@ -150,9 +148,9 @@ amun_status amun_forget_check_scores(amun_forget_check *result, const double *fo
 
 /* ---- on a model ------------------------------------------------------------------------------ */
 
-amun_status amun__model_phi(const amun_model *model, const amun_dataset *data,
-                            const int64_t *indices, size_t count, amun__progress_state *progress,
-                            double *phi, int64_t *right)
+/* phi of the named images (indices NULL: the first `count`). Caller holds begin_read. */
+static amun_status phi_of(const amun_model *model, const amun_dataset *data, const int64_t *indices,
+                          size_t count, amun__progress_state *progress, double *phi)
 {
     amun_context *ctx = amun__model_context(model);
     size_t classes = (size_t)amun_model_classes(model), cells = 0;
@@ -174,9 +172,6 @@ amun_status amun__model_phi(const amun_model *model, const amun_dataset *data,
     AMUN__TRY(
         amun_tensor_view_init(&label_view, labels, AMUN_DTYPE_I64, 1, (int64_t[]){(int64_t)count}));
     AMUN__TRY(amun_ulira_phi(phi, &view, &label_view));
-    for (size_t i = 0; i < count && right != NULL; i++) {
-        *right += amun__loss_argmax(logits + i * classes, classes) == labels[i];
-    }
 fail:
     amun__free(ctx, logits);
     amun__free(ctx, labels);
@@ -202,20 +197,19 @@ static amun_status check_data(const amun_model *model, const amun_dataset *data,
                                what);
 }
 
-amun_status amun__forget_check_on(amun_forget_check *check, const amun_model *model,
-                                  const amun_dataset *train, const int64_t *forget, size_t count,
-                                  const amun_dataset *unseen, const int64_t *indices,
-                                  size_t unseen_count, double confidence,
-                                  amun__progress_state *progress)
+static amun_status check_on(amun_forget_check *check, const amun_model *model,
+                            const amun_dataset *train, const int64_t *forget, size_t count,
+                            const amun_dataset *unseen, const int64_t *indices, size_t unseen_count,
+                            double confidence, amun__progress_state *progress)
 {
     amun_context *ctx = amun__model_context(model);
     double *phi[2] = {NULL, NULL};
     amun_status status = AMUN_OK;
     AMUN__TRY(amun__alloc(ctx, &phi[0], count, sizeof(double)));
     AMUN__TRY(amun__alloc(ctx, &phi[1], unseen_count, sizeof(double)));
-    AMUN__TRY(amun__model_phi(model, train, forget, count, progress, phi[0], NULL));
-    AMUN__TRY(amun__model_phi(model, unseen, indices, unseen_count, progress, phi[1], NULL));
-    AMUN__TRY(amun__forget_check(ctx, check, phi[0], count, phi[1], unseen_count, confidence));
+    AMUN__TRY(phi_of(model, train, forget, count, progress, phi[0]));
+    AMUN__TRY(phi_of(model, unseen, indices, unseen_count, progress, phi[1]));
+    AMUN__TRY(check_groups(ctx, check, phi[0], count, phi[1], unseen_count, confidence));
 fail:
     amun__free(ctx, phi[0]);
     amun__free(ctx, phi[1]);
@@ -240,8 +234,8 @@ amun_status amun_forget_check_model(amun_forget_check *result, const amun_model 
     AMUN__CHECK(check_data(model, train, forget, &count, "forget set"));
     AMUN__CHECK(check_data(model, unseen, indices, &unseen_count, "unseen"));
     AMUN__CHECK(amun__model_begin_read(model));
-    amun_status status = amun__forget_check_on(&check, model, train, forget, count, unseen, indices,
-                                               unseen_count, confidence, &progress);
+    amun_status status = check_on(&check, model, train, forget, count, unseen, indices,
+                                  unseen_count, confidence, &progress);
     amun__model_end_read(model);
     AMUN__CHECK(status);
     return amun__result_write(result, &check, sizeof check, "result");

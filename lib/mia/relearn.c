@@ -45,7 +45,6 @@ typedef struct relearning {
     amun_relearn_options options;
     int64_t *others; /* as many remaining samples, or all of them */
     size_t other_count;
-    float *logits;
     amun_relearn found;
 } relearning;
 
@@ -65,17 +64,7 @@ static amun_status draw_others(relearning *r)
 
 static amun_status look(relearning *r)
 {
-    size_t classes = (size_t)amun_model_classes(r->model), right = 0;
-    AMUN__CHECK(
-        amun__eval_logits(r->model, r->train, r->forget, r->count, r->logits, NULL, "evaluate"));
-    for (size_t i = 0; i < r->count; i++) {
-        right += amun__loss_argmax(r->logits + i * classes, classes) ==
-                         amun__dataset_label(r->train, (size_t)r->forget[i])
-                     ? 1
-                     : 0;
-    }
-    r->found.after = 100.0 * (double)right / (double)r->count;
-    return AMUN_OK;
+    return amun__eval_accuracy(r->model, r->train, r->forget, r->count, &r->found.after);
 }
 
 /* The look before a step sees all the steps before it. */
@@ -104,8 +93,6 @@ static amun_status run(relearning *r, amun__progress_state *progress)
         .self = r, .gradients = step_and_look, .epoch_end = stop_when_found};
     amun__recipe recipe = {.name = "relearn", .objective = &objective};
     AMUN__CHECK(draw_others(r));
-    AMUN__CHECK(amun__alloc(r->ctx, &r->logits, r->count * (size_t)amun_model_classes(r->model),
-                            sizeof *r->logits));
     AMUN__CHECK(amun__recipe_fill(&recipe, r->model, r->train, r->forget, r->count));
     recipe.mix.parts[0].augment = 0;
     recipe.mix.parts[1] = recipe.mix.parts[0];
@@ -154,7 +141,6 @@ amun_status amun_relearn_time(amun_relearn *result, const amun_model *model,
     amun_status status = run(&r, &progress);
     amun_model_unref(r.model);
     amun__free(r.ctx, r.others);
-    amun__free(r.ctx, r.logits);
     AMUN__CHECK(status);
     r.found.seconds = amun__now() - began;
     return amun__result_write(result, &r.found, sizeof r.found, "result");

@@ -1,8 +1,8 @@
 /* select.c - a learning rate for an unlearning method, chosen without a retrained model. */
 #include <float.h>
 
+#include "amun/select.h"
 #include "data/data.h"
-#include "mia/select.h"
 #include "train/train.h"
 #include "unlearn/unlearn.h"
 

@@ -187,6 +187,31 @@ static amun_status choose_samples(eval *e, size_t count)
     return check_labels(e, amun_model_classes(e->model));
 }
 
+/* Caller holds begin_read. */
+static amun_status eval_scores(eval *e, double *accuracy, double *loss,
+                               amun__progress_state *progress)
+{
+    score_sink sink = {.base = {take_scores, NAN}, .eval = e};
+    amun_context *ctx = amun__model_context(e->model);
+    AMUN__CHECK(amun__calloc(ctx, &sink.targets, (size_t)amun_model_classes(e->model),
+                             sizeof *sink.targets));
+    amun_status status = eval_run(e, &sink.base, progress, "evaluate");
+    if (status == AMUN_OK) {
+        *accuracy = sink.base.metric;
+        *loss = sink.loss / (double)sink.seen;
+    }
+    amun__free(ctx, sink.targets);
+    return status;
+}
+
+amun_status amun__eval_accuracy(const amun_model *model, const amun_dataset *data,
+                                const int64_t *indices, size_t count, double *accuracy)
+{
+    eval e = {.model = model, .data = data, .indices = indices, .count = count};
+    double loss;
+    return eval_scores(&e, accuracy, &loss, NULL);
+}
+
 amun_status amun_model_evaluate(double *accuracy, double *loss, const amun_model *model,
                                 const amun_dataset *data, const int64_t *indices, size_t count,
                                 const amun_call_options *call)
@@ -203,19 +228,8 @@ amun_status amun_model_evaluate(double *accuracy, double *loss, const amun_model
     AMUN__CHECK(amun__progress_begin(&progress, call));
     eval e = {.model = model, .data = data, .indices = indices};
     AMUN__CHECK(choose_samples(&e, count));
-    score_sink sink = {.base = {take_scores, NAN}, .eval = &e};
-    amun_context *ctx = amun__model_context(model);
-    AMUN__CHECK(
-        amun__calloc(ctx, &sink.targets, (size_t)amun_model_classes(model), sizeof *sink.targets));
-    amun_status status = AMUN_OK;
-    AMUN__TRY(amun__model_begin_read(model));
-    status = eval_run(&e, &sink.base, &progress, "evaluate");
+    AMUN__CHECK(amun__model_begin_read(model));
+    amun_status status = eval_scores(&e, accuracy, loss, &progress);
     amun__model_end_read(model);
-    if (status == AMUN_OK) {
-        *accuracy = sink.base.metric;
-        *loss = sink.loss / (double)sink.seen;
-    }
-fail:
-    amun__free(ctx, sink.targets);
     return status;
 }

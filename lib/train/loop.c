@@ -50,14 +50,15 @@ static amun_status check_recipe(run *r)
 /* Unless there is one of this size, or no batch of it. */
 static amun_status lease_plan(const run *r, amun__member *m, size_t batch)
 {
+    if (batch == 0 || amun__member_plan(m, batch) != NULL) {
+        return AMUN_OK;
+    }
     int at = 0;
-    for (; at < AMUN__STEP_SIZES && m->plans[at] != NULL; at++) {
-        if (amun__plan_batch(m->plans[at]) == (int64_t)batch) {
-            return AMUN_OK;
-        }
+    while (m->plans[at] != NULL) { /* one for each size: there is room */
+        at++;
     }
     amun__mode mode = r->recipe->frozen_statistics != 0 ? AMUN__MODE_TUNE : AMUN__MODE_TRAIN;
-    return batch == 0 ? AMUN_OK : amun__model_lease(m->model, (int64_t)batch, mode, &m->plans[at]);
+    return amun__model_lease(m->model, (int64_t)batch, mode, &m->plans[at]);
 }
 
 static amun_status prepare_member(const run *r, amun__member *m, size_t rows)
@@ -303,8 +304,7 @@ static amun_status run_epoch(run *r)
     for (size_t step = 0; step < r->steps; step++) {
         const amun__batch *batch = NULL;
         AMUN__CHECK(amun__loader_next(r->loader, &batch));
-        const amun__step probe = {.members = r->members, .batch = batch};
-        if (batch == NULL || amun__step_plan(&probe, 0) == NULL) {
+        if (batch == NULL || amun__member_plan(&r->members[0], batch->count) == NULL) {
             return amun__fail(AMUN_ERROR_INTERNAL, "batch %zu of %zu is missing or short", step + 1,
                               r->steps);
         }

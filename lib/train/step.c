@@ -1,15 +1,19 @@
 /* step.c - passes of one member of a run over one batch: what objectives are made of. */
 #include "train/train.h"
 
-amun__plan *amun__step_plan(const amun__step *step, size_t member)
+amun__plan *amun__member_plan(const amun__member *member, size_t batch)
 {
-    amun__plan *const *plans = step->members[member].plans;
-    for (int i = 0; i < AMUN__STEP_SIZES && plans[i] != NULL; i++) {
-        if (amun__plan_batch(plans[i]) == (int64_t)step->batch->count) {
-            return plans[i];
+    for (int i = 0; i < AMUN__STEP_SIZES && member->plans[i] != NULL; i++) {
+        if (amun__plan_batch(member->plans[i]) == (int64_t)batch) {
+            return member->plans[i];
         }
     }
     return NULL;
+}
+
+amun__plan *amun__step_plan(const amun__step *step, size_t member)
+{
+    return amun__member_plan(&step->members[member], step->batch->count);
 }
 
 amun_status amun__step_forward(amun__step *step, size_t member, const float *images)

@@ -43,7 +43,8 @@ typedef struct amun__step {
     int64_t right;        /* the same */
 } amun__step;
 
-/* The member's plan for this batch; NULL: the run foresaw no batch of its size. */
+/* The member's plan for batches of this size, or for this batch; NULL: the run foresaw none. */
+amun__plan *amun__member_plan(const amun__member *member, size_t batch);
 amun__plan *amun__step_plan(const amun__step *step, size_t member);
 /* diff of one member: of the mean cross-entropy of the batch, in train mode; its running statistics
  * move; adds to loss and right. */
@@ -132,6 +133,11 @@ double amun__schedule_lr(const amun_train_options *options, int64_t epoch, int64
 amun_status amun__eval_logits(const amun_model *model, const amun_dataset *data,
                               const int64_t *indices, size_t count, float *logits,
                               amun__progress_state *progress, const char *phase);
+
+/* Percent of `count` >= 1 named samples that are right; their labels are within the model's
+ * classes. Caller holds begin_read. */
+amun_status amun__eval_accuracy(const amun_model *model, const amun_dataset *data,
+                                const int64_t *indices, size_t count, double *accuracy);
 
 /* SHAPE with both extents unless the images of `data` (`what` in the message) fit the model. */
 amun_status amun__train_check_shape(const amun_model *model, const amun_dataset *data,

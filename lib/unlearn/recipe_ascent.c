@@ -36,7 +36,7 @@ static amun_status stop_when_forgotten(void *self, int64_t done, bool *stop)
     const amun__unlearn_request *q = self;
     (void)done;
     double accuracy = 0.0;
-    AMUN__CHECK(amun__unlearn_accuracy(q, q->forget, q->forget_count, &accuracy));
+    AMUN__CHECK(amun__eval_accuracy(q->model, q->train, q->forget, q->forget_count, &accuracy));
     *stop = accuracy <= q->rival.ascent_floor;
     return AMUN_OK;
 }

@@ -51,7 +51,7 @@ enum { SHRINK_BATCH = 128 };
 typedef struct shrink {
     amun__plan *plan;
     size_t batch, pixels, classes;
-    float *images, *diff, *logits, *seed;
+    float *images, *diff, *logits, *targets, *seed;
 } shrink;
 
 static amun_status open_shrink(shrink *s, const amun__unlearn_request *q)
@@ -64,6 +64,7 @@ static amun_status open_shrink(shrink *s, const amun__unlearn_request *q)
     AMUN__CHECK(amun__calloc(q->ctx, &s->images, s->batch * s->pixels, sizeof *s->images));
     AMUN__CHECK(amun__alloc(q->ctx, &s->diff, s->batch * s->pixels, sizeof *s->diff));
     AMUN__CHECK(amun__alloc(q->ctx, &s->logits, s->batch * s->classes, sizeof *s->logits));
+    AMUN__CHECK(amun__alloc(q->ctx, &s->targets, s->batch * s->classes, sizeof *s->targets));
     AMUN__CHECK(amun__calloc(q->ctx, &s->seed, s->batch * s->classes, sizeof *s->seed));
     return amun__model_lease(q->model, (int64_t)s->batch, AMUN__MODE_ATTACK, &s->plan);
 }
@@ -76,23 +77,8 @@ static void close_shrink(shrink *s, const amun__unlearn_request *q)
     amun__free(q->ctx, s->images);
     amun__free(q->ctx, s->diff);
     amun__free(q->ctx, s->logits);
+    amun__free(q->ctx, s->targets);
     amun__free(q->ctx, s->seed);
-}
-
-static void seed_row(shrink *s, size_t row, int32_t label)
-{
-    const float *logits = s->logits + row * s->classes;
-    float *seed = s->seed + row * s->classes;
-    double top = (double)logits[0], sum = 0.0;
-    for (size_t k = 1; k < s->classes; k++) {
-        top = (double)logits[k] > top ? (double)logits[k] : top;
-    }
-    for (size_t k = 0; k < s->classes; k++) {
-        sum += exp((double)logits[k] - top);
-    }
-    for (size_t k = 0; k < s->classes; k++) {
-        seed[k] = (float)(exp((double)logits[k] - top) / sum - ((int32_t)k == label));
-    }
 }
 
 /* x + step * sign(gradient), inside [0, 1], on the grid of 8-bit pixels. */
@@ -115,9 +101,12 @@ static amun_status shrink_batch(shrink *s, const amun__unlearn_request *q, size_
         amun__dataset_fetch(q->train, (size_t)q->forget[first + i], s->images + i * s->pixels);
     }
     AMUN__CHECK(amun__plan_forward(s->plan, s->images, s->logits));
+    memset(s->targets, 0, n * s->classes * sizeof *s->targets);
     for (size_t i = 0; i < n; i++) {
-        seed_row(s, i, amun__dataset_label(q->train, (size_t)q->forget[first + i]));
+        int32_t label = amun__dataset_label(q->train, (size_t)q->forget[first + i]);
+        s->targets[i * s->classes + (size_t)label] = 1.0f;
     }
+    (void)amun__loss_cross_entropy(s->logits, s->targets, NULL, n, s->classes, 1.0, s->seed);
     AMUN__CHECK(amun__plan_backward(s->plan, s->seed, s->diff, NULL));
     for (size_t i = 0; i < n; i++) {
         step_row(s, i, q->rival.boundary_step);

@@ -148,8 +148,8 @@ static amun_status judge_epoch(void *self, int64_t done, bool *stop)
     double forget = 0.0, held = 0.0;
     (void)done;
     (void)stop;
-    AMUN__CHECK(amun__unlearn_accuracy(q, q->forget, q->forget_count, &forget));
-    AMUN__CHECK(amun__unlearn_accuracy(q, s->held, s->held_count, &held));
+    AMUN__CHECK(amun__eval_accuracy(q->model, q->train, q->forget, q->forget_count, &forget));
+    AMUN__CHECK(amun__eval_accuracy(q->model, q->train, s->held, s->held_count, &held));
     const float distance = (float)fabs(forget - held);
     if (s->best[s->best_count - 1] == 0.0f || distance <= s->best[s->best_count - 2]) {
         keep_best(s, distance);

@@ -112,9 +112,6 @@ void amun__unlearn_request_close(amun__unlearn_request *request);
 /* The values that a new model of the same graph would start with (common.c). Caller holds
  * begin_read or begin_write. */
 amun_status amun__unlearn_draw_fresh(amun__snapshot *fresh, const amun_model *model, uint64_t seed);
-/* Percent of the named training samples that the model has right. Caller holds begin_write. */
-amun_status amun__unlearn_accuracy(const amun__unlearn_request *request, const int64_t *indices,
-                                   size_t count, double *accuracy);
 /* How often D_F must be repeated to be about as long as D_R, at least 1. */
 int32_t amun__unlearn_repeats(const amun__unlearn_request *request);
 /* Gets the gradient of a batch's mean cross-entropy, in the layout of the trainable values. */
@@ -129,7 +126,8 @@ amun_status amun__unlearn_gradients(const amun__unlearn_request *request, const 
 amun_status amun__unlearn_mask(amun__unlearn_request *request, amun__progress_state *progress,
                                const uint8_t **mask);
 
-/* A copy of `indices` in an order of options.seed and `stream` (samples.c). The request's memory. */
+/* A copy of `indices` in an order of options.seed and `stream` (samples.c). The request's memory.
+ */
 amun_status amun__unlearn_shuffled(amun__unlearn_request *request, const int64_t *indices,
                                    size_t count, uint32_t stream, int64_t **out);
 /* The same of a choice: at most `per_class` of each class and `most` in all, the classes as equal
