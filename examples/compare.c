@@ -54,29 +54,12 @@ amun_model *compare_train(const compare_job *job, const char *name, const compar
 
 static void need_advset(const compare_job *job, compare_case *c)
 {
-    ex_item it;
-    ex_progress progress;
-    if (c->set != NULL) {
-        return;
+    if (c->set == NULL) {
+        char *key =
+            ex_format("%s, weights %" PRIu64 ", %s, epsilon search", job->base, c->seed, c->key);
+        c->set = ex_work_advset(job->ctx, &job->data, job->work, key, NULL, c->original, c->forget,
+                                c->count, &c->set_seconds);
     }
-    ex_item_open(
-        &it, job->work, "advset", ".safetensors",
-        ex_format("%s, weights %" PRIu64 ", %s, epsilon search", job->base, c->seed, c->key));
-    ex_progress_begin(&progress, "adversarial set of %zu samples", c->count);
-    if (it.done) {
-        ex_check(amun_advset_load(&c->set, job->data.train, it.path, job->ctx));
-    } else {
-        amun_attack *search = NULL;
-        ex_check(amun_attack_create_search(&search, job->ctx, NULL));
-        ex_check(amun_advset_build(&c->set, search, c->original, job->data.train, c->forget,
-                                   c->count, &progress.call));
-        ex_check(amun_advset_save(c->set, it.path));
-        amun_attack_unref(search);
-        ex_item_finish(&it);
-    }
-    ex_progress_end(&progress, "%zu found", amun_advset_found(c->set));
-    c->set_seconds = it.spent;
-    ex_item_close(&it);
 }
 
 amun_model *compare_unlearn(const compare_job *job, const compare_method *row, compare_case *c,

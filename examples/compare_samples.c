@@ -55,27 +55,6 @@ static void table_close(table *t)
     amun_mia_unref(t->mia);
 }
 
-static void train_references(table *t, const compare_job *job, const amun_model *like)
-{
-    ex_item it;
-    ex_progress progress;
-    amun_mia_options opts;
-    amun_train_options train = job->train;
-    ex_check(amun_mia_options_init(&opts, sizeof opts));
-    opts.references = (int32_t)job->references;
-    opts.seed = (uint64_t)ex_args.seed;
-    train.seed = (uint64_t)ex_args.seed + 1000;
-    ex_check(amun_mia_create(&t->mia, job->ctx, job->data.train, job->data.test, &opts));
-    ex_item_open(&it, job->work, "references", "",
-                 ex_format("%s, %d references", job->base, (int)opts.references));
-    ex_progress_begin(&progress, "%d reference models", (int)opts.references);
-    ex_item_watch(&progress, &it);
-    ex_check(amun_mia_train_references(t->mia, like, &train, it.path, &progress.call));
-    ex_item_finish(&it);
-    ex_progress_end(&progress, "done");
-    ex_item_close(&it);
-}
-
 static void audit(table *t, size_t r, size_t seed, const compare_case *c, const amun_model *model,
                   double seconds)
 {
@@ -102,7 +81,8 @@ static void run_seed(table *t, const compare_job *job, size_t number)
     c.key = ex_format("forget %zu of seed %" PRId64, c.count, forget_seed);
     c.original = compare_train(job, "original", NULL, c.seed, &c.original_seconds);
     if (t->mia == NULL) {
-        train_references(t, job, c.original);
+        t->mia = ex_work_references(job->ctx, &job->data, job->work, job->base, c.original,
+                                    &job->train, job->references, &seconds);
     }
     audit(t, 0, number, &c, c.original, c.original_seconds);
     amun_model *retrained = compare_train(job, "retrain", &c, c.seed + 100, &seconds);

@@ -60,30 +60,6 @@ static void train_original(job *j)
     ex_item_close(&it);
 }
 
-/* The attacker's models: each trained on a random half of all data. */
-static void train_references(job *j)
-{
-    ex_item it;
-    ex_progress progress;
-    amun_mia_options opts;
-    amun_train_options train = j->train;
-    ex_check(amun_mia_options_init(&opts, sizeof opts));
-    opts.references = (int32_t)j->references;
-    opts.seed = (uint64_t)ex_args.seed;
-    train.seed = (uint64_t)ex_args.seed + 1000;
-    ex_check(amun_mia_create(&j->mia, j->ctx, j->data.train, j->data.test, &opts));
-    ex_item_open(&it, j->work, "references", "",
-                 ex_format("%s, %d references", j->base, (int)opts.references));
-    ex_progress_begin(&progress, "%d reference models", (int)opts.references);
-    ex_item_watch(&progress, &it);
-    bool kept = it.done;
-    ex_check(amun_mia_train_references(j->mia, j->original, &train, it.path, &progress.call));
-    ex_item_finish(&it);
-    ex_progress_end(&progress, kept ? "from the work folder" : "done");
-    j->references_seconds = it.spent;
-    ex_item_close(&it);
-}
-
 /* One forget set and what is made from it. */
 typedef struct forgetting {
     uint64_t seed;
@@ -116,31 +92,16 @@ static char *search_key(const job *j)
 
 static void build_advset(job *j, forgetting *f)
 {
-    ex_item it;
-    ex_progress progress;
-    char *key = forget_key(j, f), *search_text = search_key(j);
-    ex_item_open(&it, j->work, "advset", ".safetensors", ex_format("%s, %s", key, search_text));
-    free(key);
+    amun_search_options opts;
+    char *forget_text = forget_key(j, f), *search_text = search_key(j);
+    ex_check(amun_search_options_init(&opts, sizeof opts));
+    opts.method = ex_search_method(j->search);
+    opts.steps = j->search_steps > 0 ? (int32_t)j->search_steps : opts.steps;
+    f->set =
+        ex_work_advset(j->ctx, &j->data, j->work, ex_format("%s, %s", forget_text, search_text),
+                       &opts, j->original, f->indices, f->count, &f->set_seconds);
+    free(forget_text);
     free(search_text);
-    ex_progress_begin(&progress, "adversarial set of %zu samples", f->count);
-    if (it.done) {
-        ex_check(amun_advset_load(&f->set, j->data.train, it.path, j->ctx));
-    } else {
-        amun_attack *search = NULL;
-        amun_search_options opts;
-        ex_check(amun_search_options_init(&opts, sizeof opts));
-        opts.method = ex_search_method(j->search);
-        opts.steps = j->search_steps > 0 ? (int32_t)j->search_steps : opts.steps;
-        ex_check(amun_attack_create_search(&search, j->ctx, &opts));
-        ex_check(amun_advset_build(&f->set, search, j->original, j->data.train, f->indices,
-                                   f->count, &progress.call));
-        ex_check(amun_advset_save(f->set, it.path));
-        amun_attack_unref(search);
-        ex_item_finish(&it);
-    }
-    ex_progress_end(&progress, "%zu found", amun_advset_found(f->set));
-    f->set_seconds = it.spent;
-    ex_item_close(&it);
 }
 
 /* What the usual search need not say. */
@@ -366,7 +327,8 @@ int main(int argc, char **argv)
     double began = ex_now();
     prepare(&j);
     train_original(&j);
-    train_references(&j);
+    j.mia = ex_work_references(j.ctx, &j.data, j.work, j.base, j.original, &j.train, j.references,
+                               &j.references_seconds);
     uint64_t seed = 1; /* 1, 10, 100: the published forget sets */
     for (int64_t k = 0; k < j.forget_sets; k++, seed *= 10) {
         run_forget_set(&j, k, seed);

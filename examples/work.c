@@ -166,3 +166,58 @@ char *ex_base_key(amun_context *ctx, const ex_data *data, const char *arch,
     free(training);
     return key;
 }
+
+/* ---- what several programs keep ------------------------------------------------------------- */
+
+amun_mia *ex_work_references(amun_context *ctx, const ex_data *data, const char *work,
+                             const char *base, const amun_model *like,
+                             const amun_train_options *train, int64_t count, double *seconds)
+{
+    ex_item it;
+    ex_progress progress;
+    amun_mia *mia = NULL;
+    amun_mia_options opts;
+    amun_train_options own = *train;
+    ex_check(amun_mia_options_init(&opts, sizeof opts));
+    opts.references = (int32_t)count;
+    opts.seed = (uint64_t)ex_args.seed;
+    own.seed = (uint64_t)ex_args.seed + 1000;
+    ex_check(amun_mia_create(&mia, ctx, data->train, data->test, &opts));
+    ex_item_open(&it, work, "references", "",
+                 ex_format("%s, %d references", base, (int)opts.references));
+    ex_progress_begin(&progress, "%d reference models", (int)opts.references);
+    ex_item_watch(&progress, &it);
+    bool kept = it.done;
+    ex_check(amun_mia_train_references(mia, like, &own, it.path, &progress.call));
+    ex_item_finish(&it);
+    ex_progress_end(&progress, kept ? "from the work folder" : "done");
+    *seconds = it.spent;
+    ex_item_close(&it);
+    return mia;
+}
+
+amun_advset *ex_work_advset(amun_context *ctx, const ex_data *data, const char *work, char *key,
+                            const amun_search_options *opts, const amun_model *model,
+                            const int64_t *forget, size_t count, double *seconds)
+{
+    ex_item it;
+    ex_progress progress;
+    amun_advset *set = NULL;
+    ex_item_open(&it, work, "advset", ".safetensors", key);
+    ex_progress_begin(&progress, "adversarial set of %zu samples", count);
+    if (it.done) {
+        ex_check(amun_advset_load(&set, data->train, it.path, ctx));
+    } else {
+        amun_attack *search = NULL;
+        ex_check(amun_attack_create_search(&search, ctx, opts));
+        ex_check(
+            amun_advset_build(&set, search, model, data->train, forget, count, &progress.call));
+        ex_check(amun_advset_save(set, it.path));
+        amun_attack_unref(search);
+        ex_item_finish(&it);
+    }
+    ex_progress_end(&progress, "%zu found", amun_advset_found(set));
+    *seconds = it.spent;
+    ex_item_close(&it);
+    return set;
+}

@@ -32,4 +32,13 @@ char *ex_train_key(const amun_train_options *train);
 char *ex_base_key(amun_context *ctx, const ex_data *data, const char *arch,
                   const amun_train_options *train);
 
+/* The attacker's models, each trained on a random half of all data; *seconds: over all runs. */
+amun_mia *ex_work_references(amun_context *ctx, const ex_data *data, const char *work,
+                             const char *base, const amun_model *like,
+                             const amun_train_options *train, int64_t count, double *seconds);
+/* The adversarial set of forget samples. `key` as in ex_item_open(). */
+amun_advset *ex_work_advset(amun_context *ctx, const ex_data *data, const char *work, char *key,
+                            const amun_search_options *opts, const amun_model *model,
+                            const int64_t *forget, size_t count, double *seconds);
+
 #endif
