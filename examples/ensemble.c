@@ -8,7 +8,7 @@
 enum { MOST = 16, DRAWN = 6 };
 
 typedef struct arguments {
-    const char *arch, *method, *out, *surrogates, *png;
+    const char *arch, *method, *out, *surrogates, *png, *checkpoint;
     ex_training training;
     int64_t members, k, steps, limit;
     double lambda, mal, eps;
@@ -60,6 +60,7 @@ static void train(const arguments *a, amun_ensemble *ensemble, const ex_data *da
     ex_progress progress;
     ex_recipe(&train, amun_model_arch(amun_ensemble_model(ensemble, 0)));
     ex_training_apply(&train, &a->training, data);
+    train.checkpoint = a->checkpoint;
     ex_check(amun_lotos_options_init(&lotos, sizeof lotos));
     lotos.lambda = lotos.batchnorm_lambda = a->lambda;
     lotos.mal = lotos.batchnorm_mal = a->mal;
@@ -302,6 +303,8 @@ int main(int argc, char **argv)
         {"surrogates", EX_TEXT, &a.surrogates, 0, 0, NULL,
          "folder of another ensemble: black-box attacks start from it", false},
         {"png", EX_OUT, &a.png, 0, 0, NULL, "draws a few attacked images", false},
+        {"checkpoint", EX_OUT, &a.checkpoint, 0, 0, NULL,
+         "written after each epoch; a killed run goes on from it", false},
         {"out", EX_TEXT, &a.out, 0, 0, NULL, "folder for the weights (default ensemble)", false},
         {0},
     };

@@ -561,6 +561,37 @@ def test_ensemble():
             "--out", "other")
 
 
+def study(*args):
+    """The script beside the program, in a work folder of its own."""
+    script = os.path.join(DATA, os.pardir, "ensemble_study.py")
+    command = [sys.executable, "-B", script, "--program", os.path.join(EXAMPLES, "ensemble"),
+               "--seeds", "2", "--limit", "20", "--attack-steps", "2", *args]
+    done = subprocess.run(command, cwd=FOLDER, text=True, stdin=subprocess.DEVNULL,
+                          capture_output=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_ensemble_study():
+    short = ["--epochs", "1", "--work", "study", "--markdown", "study.md"]
+    code, out, err = study(*short, "--methods", "plain,lotos")
+    check(code == 0 and err == "", "the study of ensembles", (out, err))
+    lines = content("study.md").decode().splitlines()
+    check([line.split(" | ")[0] for line in lines[2:]] == ["| plain", "| lotos"]
+          and all(line.split(" | ")[1] == "2" for line in lines[2:]), "a row for each method", lines)
+    told = [load("study/lotos-%d.json" % seed) for seed in (1, 2)]
+    mean = sum(100 * t["white_box_robust"] for t in told) / 2
+    check("%.1f ±" % mean in lines[3].split(" | ")[7], "with the mean over the seeds", lines)
+    check(load("study/plain-1.json")["ensemble"] == "study/plain-1"
+          and "black-box from study/plain-2" in out, "black-box attacks come from the next seed")
+    os.remove(path("study/lotos-2.json"))
+    code, again, _ = study(*short, "--methods", "plain,lotos")
+    check(code == 0 and again.count("\n+ ") + again.startswith("+ ") == 1
+          and content("study.md").decode().splitlines() == lines, "only what is missing runs again",
+          again)
+    code, _, err = study("--work", "study", "--methods", "magic")
+    check(code == 2 and "magic" in err, "an unknown method is named", err)
+
+
 def test_quickstart():
     out = works("quickstart", "quickstart", *QUICK, "--work", "a/b", "--json", "a.json")
     told = load("a.json")
@@ -664,6 +695,7 @@ def main():
         test_clip()
         test_compare()
         test_ensemble()
+        test_ensemble_study()
         told = test_quickstart()
         test_killed(told)
         test_cifar()
