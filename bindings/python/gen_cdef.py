@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes src/amun/_cdef.py from the declarations in include/amun/*.h.
+"""Writes src/amun/_cdef.py from the declarations in include/amun/*.h, and with gen_types.py the
+classes in _enums.py, _options.py, _fields.py and _results.py.
 
-What comes out: the declarations as C text for cffi, and the tables that Python needs and cffi does
-not keep: which numbers belong to which enumeration, and which struct fields and parameters are of
-which enumeration. --check compares with the committed file instead of writing it.
+What comes out in _cdef.py: the declarations as C text for cffi, and the tables that Python needs and
+cffi does not keep: which numbers belong to which enumeration, and which struct fields are of which
+enumeration. --check compares with the committed files instead of writing them.
 """
 import argparse
 import os
@@ -12,9 +13,11 @@ import pprint
 import re
 import sys
 
+from gen_types import render_types
+
 HERE = pathlib.Path(__file__).resolve().parent
 HEADERS = HERE.parents[1] / "include" / "amun"
-OUTPUT = HERE / "src" / "amun" / "_cdef.py"
+PACKAGE = HERE / "src" / "amun"
 
 
 def strip_comments(text):
@@ -137,6 +140,12 @@ def render(folder):
             "ENUM_FIELDS = " + pprint.pformat(fields, **form) + "\n")
 
 
+def render_all(folder):
+    """{file name: text} of all that is written."""
+    texts = [path.read_text(encoding="utf-8") for path in headers_in_order(folder)]
+    return {"_cdef.py": render(folder), **render_types(texts, short_names)}
+
+
 def self_test():
     """The comparison must notice what changes the interface, and nothing else."""
     import tempfile
@@ -177,11 +186,15 @@ def main():
     args = parser.parse_args()
     if args.self_test:
         sys.exit("\n".join(self_test()) or None)
-    text = render(HEADERS)
-    if not args.check:
-        OUTPUT.write_text(text, encoding="utf-8")
-    elif not OUTPUT.exists() or OUTPUT.read_text(encoding="utf-8") != text:
-        sys.exit("src/amun/_cdef.py is out of date: run bindings/python/gen_cdef.py")
+    stale = []
+    for name, text in render_all(HEADERS).items():
+        path = PACKAGE / name
+        if not args.check:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append("src/amun/" + name)
+    if stale:
+        sys.exit("out of date: %s: run bindings/python/gen_cdef.py" % ", ".join(stale))
 
 
 if __name__ == "__main__":

@@ -8,76 +8,73 @@
 Option structs of the library are classes (TrainOptions, ...), and functions take their fields as
 keyword arguments. What is not passed keeps the library's default.
 """
-from . import (_attack, _audit, _audit_class, _base, _certify, _clip, _data, _ensemble, _nets,
-               _select, _spectral, _trw)
-from ._attack import (ApgdOptions, Attack, AdvSet, FfgsmOptions, FgsmOptions, MimOptions,
-                      PgdL2Options, PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)
-from ._audit import (Mia, MiaOptions, Report, RivalOptions, RmiaOptions, TrwOptions,
-                     UnlearnOptions, auc, rmia_inclusion, rmia_scores, signal,
-                     svc_features, svc_mis, tpr_at_fpr, unlearn, unlearn_train_options)
-from ._audit_class import (C2stOptions, Distance, Klom, Miann, MiannFeatures, MiannKernel,
-                           MiannOptions, SvcmiaOptions, UliraCentre, UliraHoldout, UliraOptions,
-                           UliraSamples, UliraScore, UliraVariance, c2st, distance, klom, miann, routing,
-                           svcmia_kodge, svcmia_salun, ulira_class, ulira_class_scores, ulira_phi,
-                           ulira_samples, zrf)
-from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKind, BusyError,
-                    CancelledError, Clamp, ClipBatchnorm, ClipMethod, Context, ContextOptions,
-                    Dtype, EnsembleMethod, FailurePolicy, FormatError, InternalError,
-                    InvalidArgumentError, IoError, LayerKind, LogLevel, LotosMatch, Mode, Norm,
-                    NotFoundError, NumericError, Optimiser, OutOfMemoryError, Padding, Progress,
-                    RmiaMode, RmiaPopulation, Schedule, SearchMethod, SelectRule, ShapeError,
-                    Signal, SpectrumMethod, StateError, TrwControl, TrwScore, UnlearnMethod,
-                    UnsupportedError, Verdict, default_context)
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from . import _enums, _options, _results
+from ._attack import RECORD, AdvSet, Attack
+from ._audit import (Mia, Report, auc, rmia_inclusion, rmia_scores, signal, svc_features, svc_mis,
+                     tpr_at_fpr, unlearn, unlearn_train_options)
+from ._audit_class import (Klom, c2st, distance, klom, miann, routing, svcmia_kodge, svcmia_salun,
+                           ulira_class, ulira_class_scores, ulira_phi, ulira_samples, zrf)
 from ._certify import Certified, certify, transfer_bound, unlearn_diagnose
-from ._clip import Clipper, ClipOptions
+from ._clip import Clipper
 from ._data import Dataset, forget_indices, npy_write
-from ._ensemble import (BlackBox, Ensemble, EnsembleTrainOptions, LotosOptions, Transfer, transfer,
-                        transfer_black_box, transfer_white_box)
-from ._nets import (Conv2dOptions, Evaluation, Graph, Model, ModelOptions, PoolOptions,
-                    TrainOptions, train)
-from ._select import (RelearnOptions, Selected, SelectOptions, forget_check, forget_check_model,
-                      relearn_time, select_rate)
-from ._spectral import Local, Spectrum, SpectrumOptions, lipschitz_local
-from ._trw import (TrwMoment, TrwReference, TrwSelection, TrwSelectOptions, trw_beta_from_reference,
-                   trw_mix, trw_moment, trw_sample_scores, trw_scores, trw_select_beta,
-                   trw_solve_beta, trw_targets)
+from ._ensemble import (BlackBox, Ensemble, Transfer, transfer, transfer_black_box,
+                        transfer_white_box)
+from ._enums import *  # noqa: F403
+from ._errors import (AmunError, BackendError, BusyError, CancelledError, FormatError,
+                      InternalError, InvalidArgumentError, IoError, NotFoundError, NumericError,
+                      OutOfMemoryError, ShapeError, StateError, UnsupportedError)
+from ._errors import text as _text
+from ._handle import Context, default_context
+from ._lib import lib as _library
+from ._nets import Evaluation, Graph, Model, architectures, train
+from ._options import *  # noqa: F403
+from ._results import *  # noqa: F403
+from ._select import Selected, forget_check, forget_check_model, relearn_time, select_rate
+from ._spectral import Local, Spectrum, lipschitz_local
+from ._trw import (TrwMoment, TrwReference, TrwSelection, trw_beta_from_reference, trw_mix,
+                   trw_moment, trw_sample_scores, trw_scores, trw_select_beta, trw_solve_beta,
+                   trw_targets)
 
-MemoryStats = _base.MemoryStats.type
-ClipResult = _clip.ClipResult.type
-TrainResult = _nets.TrainResult.type
-Certificate = _certify.Certificate.type
-TransferGap = _certify.TransferGap.type
-UnlearnBound = _certify.UnlearnBound.type
-TransferResult = _ensemble.TransferResult.type
-LayerSpectrum = _spectral.LayerSpectrum
-Lipschitz = _spectral.Lipschitz.type
-UnlearnResult = _audit.UnlearnResult.type
-Audit = _audit.Audit.type
-ForgetCheck = _select.ForgetCheck.type
-SelectTrial = _select.SelectTrial.type
-Relearn = _select.Relearn.type
-C2st = _audit_class.C2st.type
-Ulira = _audit_class.Ulira.type
-Svcmia = _audit_class.Svcmia.type
-RECORD = _attack.RECORD  # NumPy type of the rows that attacks return
+# in the column "flags" of the rows that attacks return
+MARGIN_FALLBACK: int = _library.AMUN_ATTACK_MARGIN_FALLBACK
+RETRIED: int = _library.AMUN_ATTACK_RETRIED
+BY_APGD_CE: int = _library.AMUN_ATTACK_BY_APGD_CE
+BY_APGD_T: int = _library.AMUN_ATTACK_BY_APGD_T
+BY_SQUARE: int = _library.AMUN_ATTACK_BY_SQUARE
+LEGACY_CLAMP: int = _library.AMUN_ATTACK_LEGACY_CLAMP
+# what a model did with a sample, for ulira_samples()
+ULIRA_UNSEEN: int = _library.AMUN_ULIRA_UNSEEN
+ULIRA_UNLEARNED: int = _library.AMUN_ULIRA_UNLEARNED
+ULIRA_MEMBER: int = _library.AMUN_ULIRA_MEMBER
 
-MARGIN_FALLBACK = _base.lib.AMUN_ATTACK_MARGIN_FALLBACK
-RETRIED = _base.lib.AMUN_ATTACK_RETRIED
-BY_APGD_CE = _base.lib.AMUN_ATTACK_BY_APGD_CE
-BY_APGD_T = _base.lib.AMUN_ATTACK_BY_APGD_T
-BY_SQUARE = _base.lib.AMUN_ATTACK_BY_SQUARE
-ULIRA_UNSEEN = _base.lib.AMUN_ULIRA_UNSEEN
-ULIRA_UNLEARNED = _base.lib.AMUN_ULIRA_UNLEARNED
-ULIRA_MEMBER = _base.lib.AMUN_ULIRA_MEMBER
-LEGACY_CLAMP = _base.lib.AMUN_ATTACK_LEGACY_CLAMP
-
-__version__ = _base.text(_base.lib.amun_version_string())
+__version__: str = _text(_library.amun_version_string())
 
 
-def build_info():
+def build_info() -> Dict[str, Any]:
     """Version, compiler, backends and features of the running library, as a dict."""
     import json
-    return json.loads(_base.text(_base.lib.amun_build_info_json()))
+    return json.loads(_text(_library.amun_build_info_json()))
 
 
-__all__ = [_name for _name in dir() if not _name.startswith("_")]
+__all__ = [
+    "AdvSet", "AmunError", "Attack", "BY_APGD_CE", "BY_APGD_T", "BY_SQUARE", "BackendError",
+    "BlackBox", "BusyError", "CancelledError", "Certified", "Clipper", "Context", "Dataset",
+    "Ensemble", "Evaluation", "FormatError", "Graph", "InternalError", "InvalidArgumentError",
+    "IoError", "Klom", "LEGACY_CLAMP", "Local", "MARGIN_FALLBACK", "Mia", "Model", "NotFoundError",
+    "NumericError", "OutOfMemoryError", "RECORD", "RETRIED", "Report", "Selected", "ShapeError",
+    "Spectrum", "StateError", "Transfer", "TrwMoment", "TrwReference", "TrwSelection",
+    "ULIRA_MEMBER", "ULIRA_UNLEARNED", "ULIRA_UNSEEN", "UnsupportedError", "architectures", "auc",
+    "build_info", "c2st", "certify", "default_context", "distance", "forget_check",
+    "forget_check_model", "forget_indices", "klom", "lipschitz_local", "miann", "npy_write",
+    "relearn_time", "rmia_inclusion", "rmia_scores", "routing", "select_rate", "signal",
+    "svc_features", "svc_mis", "svcmia_kodge", "svcmia_salun", "tpr_at_fpr", "train", "transfer",
+    "transfer_black_box", "transfer_bound", "transfer_white_box", "trw_beta_from_reference",
+    "trw_mix", "trw_moment", "trw_sample_scores", "trw_scores", "trw_select_beta",
+    "trw_solve_beta", "trw_targets", "ulira_class", "ulira_class_scores", "ulira_phi",
+    "ulira_samples", "unlearn", "unlearn_diagnose", "unlearn_train_options", "zrf",
+]
+__all__ += _enums.__all__ + _options.__all__ + _results.__all__

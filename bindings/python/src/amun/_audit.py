@@ -1,19 +1,29 @@
 """Unlearning, membership-inference audits, reports."""
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 import numpy as np
 
-from ._base import (Call, Handle, Options, Result, ShapeError, View, check, default_context, ffi,
-                    indices_of, lib, options_class, path_bytes, pointer, text, vector)
-from ._nets import TrainOptions, options_of
+from ._base import (Call, Context, Handle, Options, PathLike, ProgressLike, Result, ShapeError, View,
+                    as_array, check, default_context, ffi, indices_of, lib, path_bytes, pointer,
+                    text, vector)
+from ._enums import UnlearnMethod
+from ._nets import Model, options_of
+from ._options import MiaOptions, RmiaOptions, TrainOptions, UnlearnOptions
+from ._results import Audit, UnlearnResult
 
-RmiaOptions = options_class("RmiaOptions", "amun_rmia_options")
-MiaOptions = options_class("MiaOptions", "amun_mia_options")
-RivalOptions = options_class("RivalOptions", "amun_rival_options")
-TrwOptions = options_class("TrwOptions", "amun_trw_options")
-UnlearnOptions = options_class("UnlearnOptions", "amun_unlearn_options")
-UnlearnResult = Result("UnlearnResult", "amun_unlearn_result")
-Audit = Result("Audit", "amun_audit")
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._arrays import ArrayLike, Indices
+    from ._attack import AdvSet
+    from ._data import Dataset
+    from ._fields import MiaFields, RmiaFields, TrainFields, UnlearnFields
+
+_UnlearnResult = Result("amun_unlearn_result", UnlearnResult)
+_Audit = Result("amun_audit", Audit)
 
 
 class _MethodTrainOptions(TrainOptions):
@@ -23,34 +33,39 @@ class _MethodTrainOptions(TrainOptions):
 _MethodTrainOptions.__name__ = TrainOptions.__name__
 
 
-def unlearn_train_options(method, **fields):
+def unlearn_train_options(method: Union[UnlearnMethod, str],
+                          **fields: Unpack[TrainFields]) -> TrainOptions:
     """The training options that belong to an unlearning method, with `fields` laid over them."""
     return _MethodTrainOptions(UnlearnOptions(method=method).method, **fields)
 
 
-def unlearn(model, data, forget, advset=None, options=None, progress=None, **fields):
+def unlearn(model: Model, data: Dataset, forget: Indices, advset: Optional[AdvSet] = None,
+            options: Optional[UnlearnOptions] = None, progress: ProgressLike = None,
+            **fields: Unpack[UnlearnFields]) -> UnlearnResult:
     """Makes `model` forget the samples `forget` of `data`; returns an UnlearnResult. `options`:
     UnlearnOptions; or its fields as keyword arguments (method="amun", ...). `train` as a dict is
-    laid over the method's own training options; `rival`, the other methods' constants, may be a dict
-    or RivalOptions."""
+    laid over the method's own training options; `rival`, the other methods' constants, may be a
+    dict or RivalOptions, `trw` a dict or TrwOptions. The model changes as a whole or not at all:
+    stopped or failed, it is as before."""
     train = fields.get("train")
     if options is None and isinstance(train, dict):
         method = UnlearnOptions(**{k: v for k, v in fields.items() if k == "method"}).method
         fields["train"] = unlearn_train_options(method, **train)
     options = options_of(UnlearnOptions, options, fields)
     _kept, start, count = indices_of(forget, "forget")
-    result = UnlearnResult.new()
+    result = _UnlearnResult.new()
     Call(progress).run(lib.amun_unlearn_run, result, model._c, data._c, start, count,
                        advset._c if advset is not None else ffi.NULL, options._struct)
-    return UnlearnResult.read(result)
+    return _UnlearnResult.read(result)
 
 
 # ---- figures from saved outputs ----------------------------------------------------------------
 
 
-def signal(logits, labels, **rmia):
+def signal(logits: ArrayLike, labels: ArrayLike,
+           **rmia: Unpack[RmiaFields]) -> Tuple[np.ndarray, int]:
     """(signal of each row, rows whose Taylor sum was not positive); keyword arguments: fields of
-    amun_rmia_options."""
+    RmiaOptions."""
     logits, labels = View(logits, what="logits"), View(labels, what="labels")
     values = np.empty(logits.array.shape[:1], np.float64)
     nonpositive = ffi.new("size_t *")
@@ -59,9 +74,12 @@ def signal(logits, labels, **rmia):
     return values, nonpositive[0]
 
 
-def rmia_scores(target, references, included=None, population=None, **rmia):
+def rmia_scores(target: ArrayLike, references: ArrayLike, included: Optional[ArrayLike] = None,
+                population: Optional[ArrayLike] = None,
+                **rmia: Unpack[RmiaFields]) -> np.ndarray:
     """RMIA scores of n samples from signals: target [n], references [models, n], included
-    [models, n], population [n]."""
+    [models, n] (which model saw which sample), population [n] (which samples serve as z). Keyword
+    arguments: fields of RmiaOptions."""
     references, references_c = vector(references, np.float64, "references")
     if references.ndim != 2:
         raise ShapeError("references: expected [models, n], got %s" % list(references.shape))
@@ -78,21 +96,21 @@ def rmia_scores(target, references, included=None, population=None, **rmia):
     return scores
 
 
-def _flags(values, what, shape):
-    values = np.asarray(values)
+def _flags(values: Any, what: str, shape: Any) -> Tuple[np.ndarray, Any]:
+    values = as_array(values, what)[0]
     if values.dtype == np.bool_:
         values = values.view(np.uint8)
     return vector(values, np.uint8, what, shape)
 
 
-def _two_sides(positives, negatives):
+def _two_sides(positives: Any, negatives: Any) -> Tuple[Any, Any]:
     positives, positives_c = vector(positives, np.float64, "positives")
     negatives, negatives_c = vector(negatives, np.float64, "negatives")
     # the arrays come along so that they live as long as the pointers
     return (positives_c, positives.size, negatives_c, negatives.size), (positives, negatives)
 
 
-def auc(positives, negatives):
+def auc(positives: ArrayLike, negatives: ArrayLike) -> float:
     """Area under the ROC curve, in [0, 1]."""
     args, _kept = _two_sides(positives, negatives)
     value = ffi.new("double *")
@@ -100,7 +118,7 @@ def auc(positives, negatives):
     return value[0]
 
 
-def tpr_at_fpr(positives, negatives, fpr):
+def tpr_at_fpr(positives: ArrayLike, negatives: ArrayLike, fpr: float) -> float:
     """The largest true-positive rate among ROC points with a false-positive rate <= fpr."""
     args, _kept = _two_sides(positives, negatives)
     value = ffi.new("double *")
@@ -108,14 +126,15 @@ def tpr_at_fpr(positives, negatives, fpr):
     return value[0]
 
 
-def rmia_inclusion(models, n, seed):
+def rmia_inclusion(models: int, n: int, seed: int) -> np.ndarray:
     """The published inclusion matrix, bytes [models, n]."""
     included = np.empty((models, n), np.uint8)
     check(lib.amun_rmia_inclusion(pointer(included), models, n, seed))
     return included
 
 
-def svc_features(logits, labels):
+def svc_features(logits: ArrayLike,
+                 labels: ArrayLike) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(confidence, entropy, modified entropy) of each row."""
     logits, labels = View(logits, what="logits"), View(labels, what="labels")
     features = [np.empty(logits.array.shape[:1], np.float64) for _ in range(3)]
@@ -124,7 +143,7 @@ def svc_features(logits, labels):
     return tuple(features)
 
 
-def svc_mis(members, nonmembers, forget):
+def svc_mis(members: ArrayLike, nonmembers: ArrayLike, forget: ArrayLike) -> float:
     """Percent of `forget` that SVC-MIA calls non-members, from confidences."""
     members, members_c = vector(members, np.float64, "members")
     _nonmembers, nonmembers_c = vector(nonmembers, np.float64, "nonmembers", members.shape)
@@ -139,29 +158,31 @@ def svc_mis(members, nonmembers, forget):
 
 class Mia(Handle):
     """Reference models of the pool (`train`, then `test`) and their signals. Keyword arguments:
-    the fields of amun_mia_options; `rmia` may be a dict. One thread at a time."""
+    the fields of MiaOptions; `rmia` may be a dict. One thread at a time."""
     _c_name = "amun_mia"
 
-    def __init__(self, train, test, **options):
+    def __init__(self, train: Dataset, test: Dataset, **options: Unpack[MiaFields]) -> None:
         out = ffi.new("amun_mia **")
         kept = MiaOptions(**options)
         check(lib.amun_mia_create(out, train.context._c, train._c, test._c, kept._struct))
         self._adopt(out, train.context)
         self._shape = kept.references, len(train) + len(test)
 
-    def train_references(self, like, folder=None, options=None, progress=None, **fields):
+    def train_references(self, like: Model, folder: Optional[PathLike] = None,
+                         options: Optional[TrainOptions] = None, progress: ProgressLike = None,
+                         **fields: Unpack[TrainFields]) -> None:
         """Trains what `folder` lacks (None: keep nothing on disk) with the architecture of
         `like`. `options`: TrainOptions; or its fields as keyword arguments."""
         options = options_of(TrainOptions, options, fields)
         Call(progress).run(lib.amun_mia_train_references, self._c, like._c, options._struct,
                            path_bytes(folder))
 
-    def set_reference(self, number, logits):
+    def set_reference(self, number: int, logits: ArrayLike) -> None:
         """Logits of model `number` on the whole pool instead of training it."""
         check(lib.amun_mia_set_reference(self._c, number, View(logits, what="logits").struct))
 
     @property
-    def inclusion(self):
+    def inclusion(self) -> np.ndarray:
         """A copy of the inclusion matrix, bytes [references, pool]."""
         start = lib.amun_mia_inclusion(self._c)
         if start == ffi.NULL:
@@ -169,43 +190,44 @@ class Mia(Handle):
         size = self._shape[0] * self._shape[1]
         return np.frombuffer(ffi.buffer(start, size), np.uint8).reshape(self._shape).copy()
 
-    def audit(self, model, forget, progress=None):
+    def audit(self, model: Model, forget: Indices, progress: ProgressLike = None) -> Audit:
         """An Audit of `model`; `forget`: indices into the training set."""
         _kept, start, count = indices_of(forget, "forget")
-        audit = Audit.new()
+        audit = _Audit.new()
         Call(progress).run(lib.amun_mia_audit, audit, self._c, model._c, start, count)
-        return Audit.read(audit)
+        return _Audit.read(audit)
 
 
 class Report(Handle):
     """The JSON report and its table. One thread at a time."""
     _c_name = "amun_report"
 
-    def __init__(self, dataset, arch, forget_count, references, context=None):
+    def __init__(self, dataset: str, arch: str, forget_count: int, references: int,
+                 context: Optional[Context] = None) -> None:
         context = context or default_context()
         out = ffi.new("amun_report **")
         check(lib.amun_report_create(out, context._c, path_bytes(dataset), path_bytes(arch),
                                      forget_count, references))
         self._adopt(out, context)
 
-    def add(self, method, seed, audit, seconds):
+    def add(self, method: str, seed: int, audit: Audit, seconds: float) -> None:
         """One run of a method; `seconds`: the method's own time."""
-        check(lib.amun_report_add(self._c, path_bytes(method), seed, Audit.write(audit), seconds))
+        check(lib.amun_report_add(self._c, path_bytes(method), seed, _Audit.write(audit), seconds))
 
-    def add_provenance(self, key, values):
-        """`values`: a dict, or an options object."""
+    def add_provenance(self, key: str, values: Union[Dict[str, Any], Options]) -> None:
+        """How the figures came about, under `key`; `values`: a dict, or an options object."""
         if isinstance(values, Options):
             values = values.as_dict()
         check(lib.amun_report_add_provenance(self._c, path_bytes(key),
                                              path_bytes(json.dumps(values))))
 
-    def get(self, method):
+    def get(self, method: str) -> Tuple[Audit, Audit, float]:
         """(mean, sample standard deviation, mean seconds) over a method's runs."""
-        mean, deviation, seconds = Audit.new(), Audit.new(), ffi.new("double *")
+        mean, deviation, seconds = _Audit.new(), _Audit.new(), ffi.new("double *")
         check(lib.amun_report_get(self._c, path_bytes(method), mean, deviation, seconds))
-        return Audit.read(mean), Audit.read(deviation), seconds[0]
+        return _Audit.read(mean), _Audit.read(deviation), seconds[0]
 
-    def table(self):
+    def table(self) -> str:
         """The aligned text table."""
         needed = ffi.new("size_t *")
         check(lib.amun_report_table(self._c, ffi.NULL, 0, needed))
@@ -213,5 +235,6 @@ class Report(Handle):
         check(lib.amun_report_table(self._c, buffer, needed[0], needed))
         return text(buffer)
 
-    def write(self, path):
+    def write(self, path: PathLike) -> None:
+        """Writes the JSON file, atomically."""
         check(lib.amun_report_write(self._c, path_bytes(path)))

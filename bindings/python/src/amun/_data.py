@@ -1,17 +1,23 @@
 """Data sets, forget sets, .npy files."""
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from ._base import (Handle, View, check, default_context, ffi, indices_of, lib, path_bytes,
-                    pointer)
+from ._base import (Context, Handle, PathLike, View, check, default_context, ffi, indices_of, lib,
+                    output, path_bytes, pointer)
 
-_borrowed = {}  # key: the arrays that a data set of the library still uses
+if TYPE_CHECKING:
+    from ._arrays import ArrayLike, Indices
+
+_borrowed: Dict[int, Any] = {}  # key: the arrays that a data set of the library still uses
 _keys = itertools.count(1)
 
 
 @ffi.callback("amun_release_fn")
-def _on_release(user_data):
+def _on_release(user_data: Any) -> None:
     _borrowed.pop(int(ffi.cast("intptr_t", user_data)), None)
 
 
@@ -19,99 +25,110 @@ class Dataset(Handle):
     """Immutable images with labels. Any number of threads may use it."""
     _c_name = "amun_dataset"
 
-    def __init__(self):
+    def __init__(self) -> None:
         raise TypeError("use Dataset.from_arrays, cifar10, cifar100, idx or npy")
 
     @classmethod
-    def from_arrays(cls, images, labels=None, classes=0, context=None):
-        """Images [n, C, H, W] (uint8, or float32 in [0, 1]) and labels [n]. Dense arrays are not
-        copied: the data set keeps them alive, and they must not be changed while it lives.
+    def from_arrays(cls, images: ArrayLike, labels: Optional[ArrayLike] = None, classes: int = 0,
+                    context: Optional[Context] = None) -> Dataset:
+        """Images [n, C, H, W] or [n, H, W] (uint8, or float32 in [0, 1]) and labels [n]. The images
+        are not copied, whatever their strides: the data set keeps the array or tensor alive, and it
+        must not be changed while it lives. Dense ones are the fastest. Labels are copied.
         classes 0: the largest label + 1."""
         context = context or default_context()
-        images = View(images, what="images")
-        labels = None if labels is None else View(labels, what="labels")
+        view = View(images, what="images")
+        label_view = None if labels is None else View(labels, what="labels")
         key = next(_keys)
-        _borrowed[key] = images, labels
+        _borrowed[key] = view, label_view
         try:
-            return cls._make(context, lib.amun_dataset_open_view, context._c, images.struct,
-                             labels.struct if labels else ffi.NULL, classes, _on_release,
+            return cls._make(context, lib.amun_dataset_open_view, context._c, view.struct,
+                             label_view.struct if label_view else ffi.NULL, classes, _on_release,
                              ffi.cast("void *", key))
         except (TypeError, OverflowError):  # the call did not get as far as the library
             _borrowed.pop(key, None)
             raise
 
     @classmethod
-    def _open(cls, function, context, *paths):
+    def _open(cls, function: Any, context: Optional[Context], *paths: Any) -> Dataset:
         context = context or default_context()
         return cls._make(context, function, context._c, *(path_bytes(path) for path in paths))
 
     @classmethod
-    def cifar10(cls, path, split, context=None):
-        """A .bin file, or a folder and "train" or "test"."""
+    def cifar10(cls, path: PathLike, split: str, context: Optional[Context] = None) -> Dataset:
+        """CIFAR-10 in its binary format: a .bin file, or a folder and "train" or "test"."""
         return cls._open(lib.amun_dataset_open_cifar10, context, path, split)
 
     @classmethod
-    def cifar100(cls, path, split, context=None):
+    def cifar100(cls, path: PathLike, split: str, context: Optional[Context] = None) -> Dataset:
+        """CIFAR-100 in its binary format, with the fine labels: a .bin file, or a folder and "train"
+        or "test"."""
         return cls._open(lib.amun_dataset_open_cifar100, context, path, split)
 
     @classmethod
-    def idx(cls, images, labels=None, context=None):
-        """Files in the layout of MNIST."""
+    def idx(cls, images: PathLike, labels: Optional[PathLike] = None,
+            context: Optional[Context] = None) -> Dataset:
+        """Files in the layout of MNIST, unpacked."""
         return cls._open(lib.amun_dataset_open_idx, context, images, labels)
 
     @classmethod
-    def npy(cls, images, labels=None, context=None):
-        """NumPy files."""
+    def npy(cls, images: PathLike, labels: Optional[PathLike] = None,
+            context: Optional[Context] = None) -> Dataset:
+        """NumPy files: images u1, or f4 in [0, 1]; labels i8, i4 or u1."""
         return cls._open(lib.amun_dataset_open_npy, context, images, labels)
 
-    def subset(self, indices):
+    def subset(self, indices: Indices) -> Dataset:
         """A part, in the order of `indices`, without copying images."""
         _kept, start, count = indices_of(indices, "indices")
         return self._make(self.context, lib.amun_dataset_subset, self._c, start, count)
 
-    def __len__(self):
+    def __len__(self) -> int:
+        """Number of images."""
         return lib.amun_dataset_count(self._c)
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         """Number of classes; 0 without labels."""
         return lib.amun_dataset_classes(self._c)
 
     @property
-    def shape(self):
+    def shape(self) -> Tuple[int, int, int]:
         """(channels, height, width)."""
         shape = ffi.new("int64_t[3]")
         check(lib.amun_dataset_shape(self._c, shape))
         return tuple(shape)
 
-    def _range(self, first, count):
+    def _range(self, first: int, count: Optional[int]) -> Tuple[int, int, int]:
         count = max(len(self) - first, 0) if count is None else count
         # a range that does not exist must reach the library, not the memory
         return first, count, min(count, len(self))
 
-    def labels(self, first=0, count=None):
-        """A copy of the labels of `count` images from `first` (default: all)."""
+    def labels(self, first: int = 0, count: Optional[int] = None,
+               out: Optional[ArrayLike] = None) -> np.ndarray:
+        """The labels of `count` images from `first` (default: all), written into a new array or into
+        `out`, int64 [count]."""
         first, count, room = self._range(first, count)
-        labels = np.empty(room, np.int64)
-        check(lib.amun_dataset_labels(self._c, first, count, pointer(labels)))
+        labels, start = output(out, (room,), np.int64)
+        check(lib.amun_dataset_labels(self._c, first, count, start))
         return labels
 
-    def read(self, first=0, count=None):
-        """A copy of the pixels in [0, 1], float32 [count, C, H, W]."""
+    def read(self, first: int = 0, count: Optional[int] = None,
+             out: Optional[ArrayLike] = None) -> np.ndarray:
+        """The pixels in [0, 1], written into a new array or into `out`, float32
+        [count, C, H, W]."""
         first, count, room = self._range(first, count)
-        images = np.empty((room, *self.shape), np.float32)
-        check(lib.amun_dataset_read(self._c, first, count, pointer(images)))
+        images, start = output(out, (room, *self.shape), np.float32)
+        check(lib.amun_dataset_read(self._c, first, count, start))
         return images
 
 
-def forget_indices(count, population, seed):
+def forget_indices(count: int, population: int, seed: int) -> np.ndarray:
     """The published forget sets: the first `count` of a permutation of 0..population-1."""
     indices = np.empty(count, np.int64)
     check(lib.amun_forget_indices(pointer(indices), count, population, seed))
     return indices
 
 
-def npy_write(path, array, context=None):
-    """Writes a dense .npy file, atomically."""
+def npy_write(path: PathLike, array: ArrayLike, context: Optional[Context] = None) -> None:
+    """Writes an .npy file, atomically. Any strides."""
     context = context or default_context()
     check(lib.amun_npy_write(context._c, path_bytes(path), View(array).struct))

@@ -1,24 +1,50 @@
 """Tilted reweighting: similarity scores, targets, and the tilt."""
-import collections
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ._audit import TrwOptions, UnlearnOptions, unlearn_train_options
-from ._base import (Call, ShapeError, View, check, ffi, indices_of, lib, options_class, pointer,
-                    vector)
+from ._audit import unlearn_train_options
+from ._base import (Call, ProgressLike, ShapeError, View, as_array, check, ffi, indices_of, lib,
+                    pointer, vector)
+from ._options import TrwOptions, TrwSelectOptions, UnlearnOptions
 
-TrwSelectOptions = options_class("TrwSelectOptions", "amun_trw_select_options")
-TrwMoment = collections.namedtuple("TrwMoment", "moment slope", module="amun")
-TrwReference = collections.namedtuple("TrwReference", "beta moment", module="amun")
-TrwSelection = collections.namedtuple("TrwSelection", "beta heldout original", module="amun")
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._arrays import ArrayLike, Indices
+    from ._data import Dataset
+    from ._fields import TrwFields
+    from ._nets import Model
 
 
-def _classes(forget):
+class TrwMoment(NamedTuple):
+    """What trw_moment() returns."""
+    moment: float
+    slope: float
+
+
+class TrwReference(NamedTuple):
+    """What trw_beta_from_reference() returns: the tilt, and the moment that it gives."""
+    beta: float
+    moment: float
+
+
+class TrwSelection(NamedTuple):
+    """What trw_select_beta() returns: the tilt; percent right on the held-out part with each
+    candidate (NaN where none was run), and with the original model."""
+    beta: float
+    heldout: np.ndarray
+    original: float
+
+
+def _classes(forget: Any) -> Tuple[Optional[np.ndarray], Any, int]:
     """(array that must stay alive, pointer, count) of a class or a list of them."""
-    return indices_of(np.atleast_1d(np.asarray(forget)), "forget")
+    return indices_of(np.atleast_1d(as_array(forget, "forget")[0]), "forget")
 
 
-def _struct(options, fields):
+def _struct(options: Optional[TrwOptions], fields: Any) -> TrwOptions:
     if options is None:
         return TrwOptions(**fields)
     if fields:
@@ -26,7 +52,8 @@ def _struct(options, fields):
     return options
 
 
-def trw_scores(rows, forget, bias=None, options=None, **fields):
+def trw_scores(rows: ArrayLike, forget: Indices, bias: Optional[ArrayLike] = None,
+               options: Optional[TrwOptions] = None, **fields: Unpack[TrwFields]) -> np.ndarray:
     """Similarity of each retained class to each forget class, [forget classes, classes], from the
     rows [classes, d] of the last layer. Keyword arguments: fields of amun_trw_options."""
     view, held = View(rows, what="rows"), None if bias is None else View(bias, what="bias")
@@ -38,7 +65,9 @@ def trw_scores(rows, forget, bias=None, options=None, **fields):
     return scores
 
 
-def trw_sample_scores(features, remain, remain_labels, forget, classes, options=None, **fields):
+def trw_sample_scores(features: ArrayLike, remain: ArrayLike, remain_labels: ArrayLike,
+                      forget: Indices, classes: int, options: Optional[TrwOptions] = None,
+                      **fields: Unpack[TrwFields]) -> np.ndarray:
     """Similarity of each retained class to each forget sample, [n, classes], from features [n, d]
     and those of retained samples [m, d] with their labels [m]."""
     features, remain = View(features, what="features"), View(remain, what="remain")
@@ -52,7 +81,8 @@ def trw_sample_scores(features, remain, remain_labels, forget, classes, options=
     return scores
 
 
-def trw_mix(scores, class_scores, labels, forget, options=None, **fields):
+def trw_mix(scores: ArrayLike, class_scores: ArrayLike, labels: ArrayLike, forget: Indices,
+            options: Optional[TrwOptions] = None, **fields: Unpack[TrwFields]) -> np.ndarray:
     """kappa scores + (1 - kappa) class_scores, with the options' control and noise: a new array
     [n, classes]."""
     labels = View(labels, what="labels")
@@ -69,10 +99,10 @@ def trw_mix(scores, class_scores, labels, forget, options=None, **fields):
 
 
 class _Group:
-    """Logits, labels (None: one row of scores per sample), forget classes and scores as the library
-    takes them."""
+    """Logits, labels (None: one row of scores per sample), forget classes and scores as the
+    library takes them."""
 
-    def __init__(self, logits, labels, forget, scores):
+    def __init__(self, logits: Any, labels: Any, forget: Any, scores: Any) -> None:
         self.logits = View(logits, what="logits")
         self._labels = None if labels is None else View(labels, what="labels")
         self.labels = ffi.NULL if labels is None else self._labels.struct
@@ -84,7 +114,8 @@ class _Group:
         self._scores, self.scores = vector(scores, np.float64, "scores", (rows, shape[1]))
 
 
-def trw_targets(logits, labels, forget, scores, options=None, **fields):
+def trw_targets(logits: ArrayLike, labels: Optional[ArrayLike], forget: Indices, scores: ArrayLike,
+                options: Optional[TrwOptions] = None, **fields: Unpack[TrwFields]) -> np.ndarray:
     """Targets [n, classes] of forget samples; labels None: one row of scores per sample."""
     group = _Group(logits, labels, forget, scores)
     targets = np.empty(group.logits.array.shape)
@@ -93,8 +124,10 @@ def trw_targets(logits, labels, forget, scores, options=None, **fields):
     return targets
 
 
-def trw_moment(logits, labels, forget, scores, beta):
-    """TrwMoment(moment, slope): the mean of E_q[s] over the samples, and its derivative by beta."""
+def trw_moment(logits: ArrayLike, labels: Optional[ArrayLike], forget: Indices, scores: ArrayLike,
+               beta: float) -> TrwMoment:
+    """TrwMoment(moment, slope): the mean of E_q[s] over the samples, and its derivative by
+    beta."""
     group = _Group(logits, labels, forget, scores)
     moment, slope = ffi.new("double *"), ffi.new("double *")
     check(lib.amun_trw_moment(moment, slope, group.logits.struct, group.labels, group.forget,
@@ -102,7 +135,8 @@ def trw_moment(logits, labels, forget, scores, beta):
     return TrwMoment(moment[0], slope[0])
 
 
-def trw_solve_beta(logits, labels, forget, scores, moment):
+def trw_solve_beta(logits: ArrayLike, labels: Optional[ArrayLike], forget: Indices,
+                   scores: ArrayLike, moment: float) -> float:
     """The beta at which trw_moment() is `moment`."""
     group = _Group(logits, labels, forget, scores)
     beta = ffi.new("double *")
@@ -111,9 +145,10 @@ def trw_solve_beta(logits, labels, forget, scores, moment):
     return beta[0]
 
 
-def trw_beta_from_reference(logits, reference, labels, forget, scores):
-    """TrwReference(beta, moment): the tilt that gives the moment of a retrained model, whose logits
-    of the same samples are `reference`."""
+def trw_beta_from_reference(logits: ArrayLike, reference: ArrayLike, labels: Optional[ArrayLike],
+                            forget: Indices, scores: ArrayLike) -> TrwReference:
+    """TrwReference(beta, moment): the tilt that gives the moment of a retrained model, whose
+    logits of the same samples are `reference`."""
     group = _Group(logits, labels, forget, scores)
     retrained = View(reference, what="reference")
     beta, moment = ffi.new("double *"), ffi.new("double *")
@@ -122,8 +157,10 @@ def trw_beta_from_reference(logits, reference, labels, forget, scores):
     return TrwReference(beta[0], moment[0])
 
 
-def trw_select_beta(model, data, forget, betas=None, share=None, tolerance=None, seed=None,
-                    progress=None, **unlearn):
+def trw_select_beta(model: Model, data: Dataset, forget: Indices, betas: Optional[ArrayLike] = None,
+                    share: Optional[float] = None, tolerance: Optional[float] = None,
+                    seed: Optional[int] = None, progress: ProgressLike = None,
+                    **unlearn: Any) -> TrwSelection:
     """TrwSelection(beta, heldout, original): the largest beta that costs the retained classes no
     more than `tolerance` points on a held-out `share` of the remaining samples. Keyword arguments:
     fields of amun_unlearn_options (trw, train, ... as for unlearn())."""
