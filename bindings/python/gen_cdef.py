@@ -152,7 +152,7 @@ def self_test():
     base = ('#define AMUN_A 1u\n#define AMUN_F(x) \\\n  (x)\n'
             '#ifdef __cplusplus\nextern "C" {\n#endif\n'
             "typedef int32_t amun_kind;\nenum { AMUN_KIND_ONE = 1, AMUN_KIND_TWO = 2 };\n"
-            "/** doc; */ typedef struct amun_o { size_t struct_size; amun_kind kind; } amun_o;\n"
+            "/** doc; */\ntypedef struct amun_o {\nsize_t struct_size; amun_kind kind;\n} amun_o;\n"
             "AMUN_API amun_kind amun_f(const amun_o *o);\n"
             "#ifdef __cplusplus\n}\n#endif\n")
     seeds = [("comment", "doc;", "other doc;", True),
@@ -166,12 +166,14 @@ def self_test():
         folder = pathlib.Path(name)
         (folder / "version.h").write_text('#define AMUN_VERSION_STRING "1.2.3"\n', encoding="utf-8")
         (folder / "a.h").write_text(base, encoding="utf-8")
-        good = render(folder)
+        good, everything = render(folder), render_all(folder)
         for what, old, new, same in seeds:
             assert old in base
             (folder / "a.h").write_text(base.replace(old, new), encoding="utf-8")
             if (render(folder) == good) != same:
                 problems.append("seed '%s' %s" % (what, "is no change" if same else "not seen"))
+            if render_all(folder) == everything and what != "order":
+                problems.append("seed '%s' not seen in the classes" % what)
     for part in ("'amun_kind': {'ONE': 1, 'TWO': 2}", "{'amun_o': {'kind': 'amun_kind'}}",
                  "#define AMUN_A 1\n", 'VERSION = "1.2.3"\n'):
         if part not in good:

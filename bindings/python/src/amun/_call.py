@@ -17,9 +17,9 @@ ProgressLike = Union[None, bool, Callable[[Progress], Any],
 _active = threading.local()  # .call: the innermost long call of this thread
 
 
-def _on_error(_kind: Any, value: Any, _traceback: Any) -> None:
+def _on_error(_kind: Any, value: Any, traceback: Any) -> None:
     """An exception on its way out of the callback: kept until the library has returned."""
-    _active.call.error = value
+    _active.call.error = value.with_traceback(traceback)
 
 
 @ffi.callback("amun_progress_fn", error=1, onerror=_on_error)

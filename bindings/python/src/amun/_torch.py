@@ -46,7 +46,11 @@ def load_state_dict(model: Any, state: Mapping[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "weights")
         _safetensors.write(path, arrays)
-        model.load_weights(path)
+        try:
+            model.load_weights(path)
+        except AmunError as error:  # the file is nothing that users know of
+            error.args = (str(error).replace(path, "state"),)
+            raise
 
 
 def _sizes(state: Mapping[str, Any], shape: Optional[Sequence[int]]) -> Tuple[Dict[str, int], int]:
