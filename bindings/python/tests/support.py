@@ -41,5 +41,5 @@ TRAIN = dict(epochs=8, batch=32, lr=0.5, schedule="constant", augment_pad=0, aug
 
 def environment(**changes):
     """For a child process: this one's, with the package on its path."""
-    env = dict(os.environ, PYTHONPATH=str(PACKAGE), **changes)
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE), **changes}
     return {name: value for name, value in env.items() if value is not None}
