@@ -95,8 +95,8 @@ class Headers:
         text = "\n".join(texts)
         self.enums = {}
         for doc, name, body in re.findall(
-                COMMENT + r"typedef int32_t (amun_\w+);\s*(?:/\*(?!\*).*?\*/\s*)?enum \{(.*?)\};", text,
-                re.S):
+                COMMENT + r"typedef int32_t (amun_\w+);\s*(?:/\*(?!\*).*?\*/\s*)?enum \{(.*?)\};",
+                text, re.S):
             self.enums[name] = prose(doc), parse_constants(body)
         self.structs = {}
         for doc, name, body in re.findall(
@@ -231,7 +231,7 @@ class Writer:
 
 
 MARK = "Written by gen_cdef.py from include/amun/*.h; do not edit."
-ENUMS_HEAD = '"""Enumerations of the library. ' + MARK + '"""\nimport enum\nfrom typing import Dict, Type'
+ENUMS_HEAD = '"""Enumerations. ' + MARK + '"""\nimport enum\nfrom typing import Dict, Type'
 OPTIONS_HEAD = '"""Option structs. ' + MARK + ('"""\n'
     "from __future__ import annotations\n\n"
     "from typing import TYPE_CHECKING, Optional, Sequence, Tuple\n\n"
@@ -240,7 +240,7 @@ OPTIONS_HEAD = '"""Option structs. ' + MARK + ('"""\n'
     "if TYPE_CHECKING:\n"
     "    from typing_extensions import Unpack\n\n"
     "    from . import _fields")
-FIELDS_HEAD = '"""Keyword arguments, for type checkers. ' + MARK + ('"""\n'
+FIELDS_HEAD = '"""Keyword arguments, as types. ' + MARK + ('"""\n'
     "from __future__ import annotations\n\n"
     "from typing import Any, Mapping, Optional, Sequence, Tuple, TypedDict, Union\n\n"
     "from ._enums import (%s)\n"
@@ -300,7 +300,8 @@ def render_types(texts, short_names):
             ENUMS_HEAD, public(classes), *("\n".join(writer.enum(name)) for name in enums),
             table("enumeration of the library: its class", "ENUM_CLASSES",
                   "Dict[str, Type[enum.IntEnum]]", list(zip(enums, classes)))),
-        "_options.py": join(OPTIONS_HEAD % listed(used(classes, options)), public(nested), *options),
+        "_options.py": join(OPTIONS_HEAD % listed(used(classes, options)), public(nested),
+                            *options),
         "_fields.py": join(FIELDS_HEAD % (listed(used(classes, fields)),
                                           listed(used(nested, fields))), *fields),
         "_results.py": join(

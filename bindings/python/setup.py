@@ -1,5 +1,5 @@
-"""What pyproject.toml cannot say: with AMUN_BUNDLE=/full/path/of/libamun.so.N in the environment the
-library goes into the wheel, which then is one for this platform alone."""
+"""What pyproject.toml cannot say: with AMUN_BUNDLE=/full/path/of/libamun.so.N in the environment
+the library goes into the wheel, which then is one for this platform alone."""
 import os
 import pathlib
 import re

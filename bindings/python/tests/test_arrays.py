@@ -63,6 +63,12 @@ class Views(unittest.TestCase):
         with self.assertRaisesRegex(TypeError, "scores"):
             _base.vector(["a"], np.float64, "scores")
 
+    def test_other_element_types_are_named(self):
+        with self.assertRaisesRegex(amun.AmunError, "images: dtype F64, .*F32 or U8"):
+            linear().predict(np.zeros((1, 1, 4, 4)))
+        with self.assertRaisesRegex(amun.AmunError, "images: dtype I32"):
+            amun.Dataset.from_arrays(np.zeros((1, 1, 4, 4), np.int32))
+
     def test_unaligned(self):
         raw = np.zeros(9, np.uint8)
         array = raw[1:].view(np.float32)

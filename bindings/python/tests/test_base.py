@@ -54,6 +54,12 @@ class Errors(unittest.TestCase):
 
 
 class OptionStructs(unittest.TestCase):
+    def test_what_is_shown_can_be_typed(self):
+        options = amun.TrainOptions(lr=0.25, schedule="cosine", clip=dict(target=2))
+        again = eval(repr(options), vars(amun))
+        self.assertEqual((again.as_dict(), again.schedule), (options.as_dict(),
+                                                             amun.Schedule.COSINE))
+
     def test_defaults_are_those_of_the_library(self):
         struct = _base.ffi.new("amun_train_options *")
         size = _base.ffi.sizeof("amun_train_options")

@@ -121,11 +121,12 @@ class Exceptions(unittest.TestCase):
         yield "evaluate", lambda p: model.evaluate(data, progress=p)
         yield "attack", lambda p: attack.run(model, self.images, self.labels, progress=p)
         yield "advset", lambda p: amun.AdvSet.build(attack, model, data, [3], progress=p)
-        yield "unlearn", lambda p: amun.unlearn(model.clone(), data, [0, 1], self.advset, train=plain,
-                                                progress=p)
+        yield "unlearn", lambda p: amun.unlearn(model.clone(), data, [0, 1], self.advset,
+                                                train=plain, progress=p)
         yield "select_rate", lambda p: amun.select_rate(model, data, [0], data, [0.1], train=plain,
                                                         method="finetune", progress=p)
-        yield "relearn", lambda p: amun.relearn_time(linear(seed=9), data, range(30), 100, progress=p)
+        yield "relearn", lambda p: amun.relearn_time(linear(seed=9), data, range(30), 100,
+                                                     progress=p)
         yield "check", lambda p: amun.forget_check_model(model, data, range(9), data, progress=p)
         yield "beta", lambda p: amun.trw_select_beta(model, data, gone, train=plain, progress=p)
         yield "diagnose", lambda p: amun.unlearn_diagnose(model, model, data, self.advset, 1, 1,
@@ -268,7 +269,8 @@ class Bars(unittest.TestCase):
             amun.train(self.model, self.data, progress=(True, 0), **TRAIN)
             self.model.evaluate(self.data, progress=True)
         bars = FakeBar.made
-        self.assertEqual([(bar.desc, bar.total) for bar in bars], [("train", 56), ("evaluate", 200)])
+        self.assertEqual([(bar.desc, bar.total) for bar in bars],
+                         [("train", 56), ("evaluate", 200)])
         self.assertEqual((bars[0].n, bars[0].closed, bars[1].closed), (56, True, True))
         self.assertIn("loss", bars[0].told)
         self.assertNotIn("nan", "".join(bars[1].told.values()))

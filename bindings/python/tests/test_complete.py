@@ -63,7 +63,7 @@ class Completeness(unittest.TestCase):
         public = [value for value in vars(amun).values() if isinstance(value, type)]
         for init in set(re.findall(r"\b(amun_\w+_options_init)\(", CDEF)):
             if init != "amun_unlearn_train_options_init":  # unlearn_train_options()
-                self.assertTrue([kind for kind in public if getattr(kind, "_init", "") == init], init)
+                self.assertIn(init, {getattr(kind, "_init", "") for kind in public})
 
     def test_every_field_can_be_set_or_is_a_function_pointer(self):
         for c_name, kind in _base.NESTED.items():
@@ -159,8 +159,8 @@ class Types(unittest.TestCase):
                         self.assertIsNot(parameter.annotation, inspect.Parameter.empty,
                                          "%s(%s)" % (name, parameter.name))
                 self.assertIsNot(signature.return_annotation, inspect.Signature.empty, name)
-        for kind in [getattr(amun, name) for name in amun.__all__]:
-            if inspect.isclass(kind) and "__init__" in vars(kind) and issubclass(kind, _base.Handle):
+        for kind in _base.Handle.__subclasses__():
+            if "__init__" in vars(kind):
                 for parameter in list(inspect.signature(kind.__init__).parameters.values())[1:]:
                     self.assertIsNot(parameter.annotation, inspect.Parameter.empty, kind)
 

@@ -47,7 +47,8 @@ class Install(unittest.TestCase):
         cls.folder = pathlib.Path(cls.temporary.name).resolve()
         cls.source = cls.folder / "source"  # pip leaves things where it builds
         shutil.copytree(PACKAGE.parent, cls.source,
-                        ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "tests"))
+                        ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build",
+                                                      "tests"))
         cls.site = cls.pip("pure")
         cls.prefix = cls.folder / "prefix"
         (cls.prefix / "lib" / "pkgconfig").mkdir(parents=True)

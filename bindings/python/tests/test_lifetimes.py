@@ -37,8 +37,8 @@ class Lifetimes(unittest.TestCase):
 
 
 class AThousand(unittest.TestCase):
-    """A thousand handles of every type, closed or left to the garbage collector: the context has the
-    memory that it had before."""
+    """A thousand handles of every type, closed or left to the garbage collector: the context has
+    the memory that it had before."""
 
     @classmethod
     def setUpClass(cls):

@@ -155,7 +155,8 @@ class StateDicts(unittest.TestCase):
 
     def test_torch_is_imported_when_needed_only(self):
         code = ("import amun, sys\nm = amun.Model.create('digits', channels=1, height=8, width=8)\n"
-                "m.load_state_dict(m.to_state_dict(numpy=True))\nassert 'torch' not in sys.modules\n")
+                "m.load_state_dict(m.to_state_dict(numpy=True))\n"
+                "assert 'torch' not in sys.modules\n")
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                              env=environment(), check=False)
         self.assertEqual((run.returncode, run.stderr), (0, ""))

@@ -1,5 +1,5 @@
-"""Arrays on their way to the library. Views are of any strides and are never copied; what the library
-wants dense is copied only if it is not."""
+"""Arrays on their way to the library. Views are of any strides and are never copied; what the
+library wants dense is copied only if it is not."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional, Sequence, Tuple, Union

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 import numpy as np
 
-from ._base import (Call, Context, Handle, PathLike, ProgressLike, View, check, default_context, ffi,
-                    indices_of, lib, output, path_bytes, vector)
+from ._base import (Call, Context, Handle, PathLike, ProgressLike, View, check, default_context,
+                    ffi, indices_of, lib, output, path_bytes, vector)
 from ._enums import Clamp
 from ._options import (ApgdOptions, FfgsmOptions, FgsmOptions, MimOptions, PgdL2Options,
                        PgdLinfOptions, SearchOptions, SquareOptions, StandardOptions)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 import numpy as np
 
-from ._base import (Call, Context, Handle, Options, PathLike, ProgressLike, Result, ShapeError, View,
-                    as_array, check, default_context, ffi, indices_of, lib, path_bytes, pointer,
+from ._base import (Call, Context, Handle, Options, PathLike, ProgressLike, Result, ShapeError,
+                    View, as_array, check, default_context, ffi, indices_of, lib, path_bytes, pointer,
                     text, vector)
 from ._enums import UnlearnMethod
 from ._nets import Model, options_of

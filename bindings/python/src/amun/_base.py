@@ -1,5 +1,5 @@
-"""What all parts of the binding share, in one place to import from. Nothing in it knows an algorithm
-or a default value."""
+"""What all parts of the binding share, in one place to import from. Nothing in it knows an
+algorithm or a default value."""
 from ._arrays import View, as_array, indices_of, output, pointer, vector
 from ._call import Call, ProgressLike
 from ._errors import ERRORS, AmunError, InvalidArgumentError, ShapeError, check, text

@@ -17,8 +17,8 @@ _ClipResult = Result("amun_clip_result", ClipResult)
 
 
 class Clipper(Handle):
-    """The layers of a model that are held to a norm, with the vectors that make a second clip cheap.
-    Keyword arguments: the fields of ClipOptions. Keeps its model. One thread at a time. For
+    """The layers of a model that are held to a norm, with the vectors that make a second clip
+    cheap. Keyword arguments: the fields of ClipOptions. Keeps its model. One thread at a time. For
     training with a clip pass `clip` to train()."""
     _c_name = "amun_clipper"
 

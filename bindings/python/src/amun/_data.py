@@ -60,8 +60,8 @@ class Dataset(Handle):
 
     @classmethod
     def cifar100(cls, path: PathLike, split: str, context: Optional[Context] = None) -> Dataset:
-        """CIFAR-100 in its binary format, with the fine labels: a .bin file, or a folder and "train"
-        or "test"."""
+        """CIFAR-100 in its binary format, with the fine labels: a .bin file, or a folder and
+        "train" or "test"."""
         return cls._open(lib.amun_dataset_open_cifar100, context, path, split)
 
     @classmethod
@@ -104,8 +104,8 @@ class Dataset(Handle):
 
     def labels(self, first: int = 0, count: Optional[int] = None,
                out: Optional[ArrayLike] = None) -> np.ndarray:
-        """The labels of `count` images from `first` (default: all), written into a new array or into
-        `out`, int64 [count]."""
+        """The labels of `count` images from `first` (default: all), written into a new array or
+        into `out`, int64 [count]."""
         first, count, room = self._range(first, count)
         labels, start = output(out, (room,), np.int64)
         check(lib.amun_dataset_labels(self._c, first, count, start))

@@ -1,7 +1,7 @@
 """Reading DLPack: arrays of other libraries (torch, JAX, CuPy on the host, ...) without copying.
 
-Only what libamun takes: main memory, plain elements. Nothing here needs to write DLPack: all that the
-binding returns are NumPy arrays, which export it."""
+Only what libamun takes: main memory, plain elements. Nothing here needs to write DLPack: all that
+the binding returns are NumPy arrays, which export it."""
 from __future__ import annotations
 
 from typing import Any, Optional, Tuple
@@ -84,8 +84,8 @@ def _open(capsule: Any, what: str) -> Tuple[Any, bool]:
 
 
 def borrow(source: Any, what: str) -> Tuple[np.ndarray, bool]:
-    """(array over the memory of an object with __dlpack__, whether it holds bfloat16). The array keeps
-    the memory alive. BufferError: the object cannot be exported. TypeError: the library cannot use
+    """(array over the memory of an object with __dlpack__, whether it holds bfloat16). The array
+    keeps the memory alive. BufferError: the object cannot be exported. TypeError: the library cannot use
     it."""
     device = source.__dlpack_device__() if hasattr(source, "__dlpack_device__") else (1, 0)
     if device[0] not in _HOST:

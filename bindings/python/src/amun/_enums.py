@@ -1,4 +1,4 @@
-"""Enumerations of the library. Written by gen_cdef.py from include/amun/*.h; do not edit."""
+"""Enumerations. Written by gen_cdef.py from include/amun/*.h; do not edit."""
 import enum
 from typing import Dict, Type
 

@@ -1,6 +1,7 @@
 """An exception for each status of the library."""
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Optional, Type
 
 from ._cdef import ENUMS
@@ -77,10 +78,17 @@ def text(pointer: Any) -> str:
     return ffi.string(pointer).decode("utf-8", "replace")
 
 
+def _dtype_name(match: Any) -> str:
+    """The library tells element types by number; users of Python know them by name."""
+    names = {value: name for name, value in ENUMS["amun_dtype"].items()}
+    return "dtype %s" % names.get(int(match[1]), match[1])
+
+
 def check(status: int) -> None:
     """Raises what belongs to a status other than OK."""
     if status != lib.AMUN_OK:
         kind = ERRORS.get(status, AmunError)
-        error = kind(text(lib.amun_last_error_message()) or text(lib.amun_status_string(status)))
+        told = text(lib.amun_last_error_message()) or text(lib.amun_status_string(status))
+        error = kind(re.sub(r"\bdtype (\d+)\b", _dtype_name, told))
         error.status = status
         raise error

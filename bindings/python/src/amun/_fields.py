@@ -1,4 +1,4 @@
-"""Keyword arguments, for type checkers. Written by gen_cdef.py from include/amun/*.h; do not edit."""
+"""Keyword arguments, as types. Written by gen_cdef.py from include/amun/*.h; do not edit."""
 from __future__ import annotations
 
 from typing import Any, Mapping, Optional, Sequence, Tuple, TypedDict, Union

@@ -22,7 +22,7 @@ def _major_minor(text: str) -> Tuple[int, int]:
 
 
 def _pkg_config() -> str:
-    """The folder of the library that pkg-config knows as amun; an OSError says why there is none."""
+    """The folder of the library that pkg-config calls amun; an OSError says why there is none."""
     try:
         told = subprocess.run([os.environ.get("PKG_CONFIG", "pkg-config"), "--variable=libdir",
                                "amun"], capture_output=True, text=True, timeout=30, check=False)

@@ -279,9 +279,9 @@ def train(model: Model, data: Dataset, indices: Indices = None,
           options: Optional[TrainOptions] = None, progress: ProgressLike = None,
           **fields: Unpack[TrainFields]) -> TrainResult:
     """Trains `model` in place on all of `data` or on `indices`; returns a TrainResult.
-    `options`: TrainOptions; or its fields as keyword arguments. Stopped by CancelledError, Ctrl-C or
-    an exception of `progress`, the model keeps the weights of the last finished step; after any other
-    failure it is as before."""
+    `options`: TrainOptions; or its fields as keyword arguments. Stopped by CancelledError, Ctrl-C
+    or an exception of `progress`, the model keeps the weights of the last finished step; after any
+    other failure it is as before."""
     options = options_of(TrainOptions, options, fields)
     kept, start, count = indices_of(indices, "indices")
     result = _TrainResult.new()

@@ -26,8 +26,8 @@ _Relearn = Result("amun_relearn", Relearn)
 
 
 class Selected(NamedTuple):
-    """What select_rate() returns: the unlearned model of the best learning rate, that rate, and what
-    each rate did."""
+    """What select_rate() returns: the unlearned model of the best learning rate, that rate, and
+    what each rate did."""
     model: Model
     rate: float
     trials: List[SelectTrial]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Tuple
 
 import numpy as np
 
-from ._base import (Call, Handle, InvalidArgumentError, ProgressLike, Result, ShapeError, check, ffi,
-                    indices_of, lib, pointer)
+from ._base import (Call, Handle, InvalidArgumentError, ProgressLike, Result, ShapeError, check,
+                    ffi, indices_of, lib, pointer)
 from ._options import SpectrumOptions
 from ._results import LayerSpectrum, Lipschitz
 

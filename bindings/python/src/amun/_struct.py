@@ -2,6 +2,8 @@
 their fields mean, is in _options.py and _results.py."""
 from __future__ import annotations
 
+import enum
+import keyword
 import os
 from typing import Any, Dict, List, Optional, Type, Union
 
@@ -153,7 +155,8 @@ class Options:
 
     def __repr__(self) -> str:
         return "%s(%s)" % (type(self).__name__, ", ".join(
-            "%s=%r" % (name, getattr(self, name)) for name in self._fields()))
+            "%s=%r" % (name + "_" * keyword.iskeyword(name), value.name.lower() if isinstance(value, enum.Enum) else value)
+            for name, value in ((name, getattr(self, name)) for name in self._fields())))
 
 
 class Result:

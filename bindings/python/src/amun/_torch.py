@@ -1,7 +1,7 @@
 """Whole models from and to PyTorch. torch is imported when it is needed, and never otherwise.
 
-Weights travel in a temporary safetensors file: what names and shapes mean, and that a failure changes
-nothing, is then decided by the library alone."""
+Weights travel in a temporary safetensors file: what names and shapes mean, and that a failure
+changes nothing, is then decided by the library alone."""
 from __future__ import annotations
 
 import os
