@@ -2,9 +2,13 @@
 types."""
 import enum
 import inspect
+import os
+import pathlib
 import re
 import sys
+import tempfile
 import unittest
+import unittest.mock
 
 from support import PACKAGE, ROOT, amun
 
@@ -25,6 +29,25 @@ WITHOUT = {
 for _handle in ("attack", "clipper", "context", "dataset", "ensemble", "graph", "mia", "report",
                 "spectrum"):
     WITHOUT["amun_%s_ref" % _handle] = "Python counts references to the object itself"
+
+
+# a program of a user: what a type checker has to say about it
+USER = """
+import amun
+data = amun.Dataset.idx("images", "labels")
+model = amun.Model.create("digits", channels=1, height=8, width=8)
+result = amun.train(model, data, epochs=3, schedule="cosine", clip={"target": 1.0})
+seconds: float = result.seconds
+amun.train(model, data, epochz=3)  # wrong
+amun.train(data, model)  # wrong # wrong
+amun.unlearn(model, data, [1, 2], method=amun.UnlearnMethod.SSD, rival=amun.RivalOptions(ssd_alpha=2))
+rate: str = amun.TrainOptions().lr  # wrong
+amun.Attack.fgsm(eps="large")  # wrong
+with amun.Context(threads=2) as context:
+    model.predict(data.read(), progress=lambda seen: seen.step > 3)
+    amun.train(model, data, progress=True)
+    amun.train(model, data, progress=(lambda seen: seen.stepp, 0))  # wrong
+"""
 
 
 def exported():
@@ -183,6 +206,24 @@ class Types(unittest.TestCase):
                     for name in ast.walk(annotation):
                         if isinstance(name, ast.Name):
                             self.assertIn(name.id, bound, "%s:%d" % (path.name, name.lineno))
+
+    def test_mypy(self):
+        try:
+            from mypy import api
+        except ImportError:
+            self.skipTest("mypy is not installed")
+        with tempfile.TemporaryDirectory() as folder:
+            flags = ["--ignore-missing-imports", "--cache-dir", folder]
+            told, errors, status = api.run(flags + [str(PACKAGE / "amun")])
+            self.assertEqual((status, errors), (0, ""), told)
+            user = pathlib.Path(folder) / "user.py"
+            user.write_text(USER, encoding="utf-8")
+            with unittest.mock.patch.dict(os.environ, MYPYPATH=str(PACKAGE)):
+                told, errors, status = api.run(flags + [str(user)])
+        wrong = [number for number, line in enumerate(USER.splitlines(), 1)
+                 for _ in range(line.count("# wrong"))]
+        found = [int(line) for line in re.findall(r"user.py:(\d+): error", told)]
+        self.assertEqual((found, errors), (wrong, ""), told)
 
     def test_marked_as_typed(self):
         self.assertTrue((PACKAGE / "amun" / "py.typed").exists())

@@ -131,6 +131,7 @@ class Attack(Handle):
 class AdvSet(Handle):
     """For each forget sample its nearest adversarial example. Immutable."""
     _c_name = "amun_advset"
+    _shape: Tuple[int, int, int]
 
     def __init__(self) -> None:
         raise TypeError("use AdvSet.build or AdvSet.load")

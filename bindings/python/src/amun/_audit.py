@@ -29,6 +29,9 @@ _Audit = Result("amun_audit", Audit)
 class _MethodTrainOptions(TrainOptions):
     _init = "amun_unlearn_train_options_init"
 
+    if TYPE_CHECKING:
+        def __init__(self, method: int, **fields: Any) -> None: ...
+
 
 _MethodTrainOptions.__name__ = TrainOptions.__name__
 
@@ -49,7 +52,7 @@ def unlearn(model: Model, data: Dataset, forget: Indices, advset: Optional[AdvSe
     stopped or failed, it is as before."""
     train = fields.get("train")
     if options is None and isinstance(train, dict):
-        method = UnlearnOptions(**{k: v for k, v in fields.items() if k == "method"}).method
+        method = fields.get("method", UnlearnOptions().method)
         fields["train"] = unlearn_train_options(method, **train)
     options = options_of(UnlearnOptions, options, fields)
     _kept, start, count = indices_of(forget, "forget")
@@ -76,10 +79,10 @@ def signal(logits: ArrayLike, labels: ArrayLike,
 
 def rmia_scores(target: ArrayLike, references: ArrayLike, included: Optional[ArrayLike] = None,
                 population: Optional[ArrayLike] = None,
-                **rmia: Unpack[RmiaFields]) -> np.ndarray:
+                **rmia: Any) -> np.ndarray:
     """RMIA scores of n samples from signals: target [n], references [models, n], included
     [models, n] (which model saw which sample), population [n] (which samples serve as z). Keyword
-    arguments: fields of RmiaOptions."""
+    arguments: fields of RmiaOptions, but for its own `population`, which is of Mia.audit()."""
     references, references_c = vector(references, np.float64, "references")
     if references.ndim != 2:
         raise ShapeError("references: expected [models, n], got %s" % list(references.shape))
@@ -140,7 +143,7 @@ def svc_features(logits: ArrayLike,
     features = [np.empty(logits.array.shape[:1], np.float64) for _ in range(3)]
     check(lib.amun_svc_features(*(pointer(feature) for feature in features), logits.struct,
                                 labels.struct))
-    return tuple(features)
+    return features[0], features[1], features[2]
 
 
 def svc_mis(members: ArrayLike, nonmembers: ArrayLike, forget: ArrayLike) -> float:

@@ -108,11 +108,12 @@ def ulira_class(unlearned: ArrayLike, retrained: ArrayLike, labels: ArrayLike, f
     """Class-level U-LiRA from logits [models, n, classes] of both sides and [n, classes] of the
     released model: a Ulira, in percent."""
     saved = _Saved(retrained, unlearned, labels, forget)
-    released = _outputs(released, "released") if released is not None else None
+    view = _outputs(released, "released") if released is not None else None
+    _, _, labels_c, start, count = saved.args
     result = _Ulira.new()
     check(lib.amun_ulira_class(result, saved.unlearned.struct, saved.retrained.struct,
-                               released.struct if released is not None else ffi.NULL,
-                               saved.labels.struct, saved.start, saved.count,
+                               view.struct if view is not None else ffi.NULL, labels_c, start,
+                               count,
                                options_of(UliraOptions, options, fields)._struct))
     return _Ulira.read(result)
 

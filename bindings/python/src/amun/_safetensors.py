@@ -7,16 +7,16 @@ from typing import Any, Dict, Mapping
 
 import numpy as np
 
-_NAMES = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
+_NAMES: Dict[str, Any] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
 
 
 def read(path: str) -> Dict[str, np.ndarray]:
     """{name: array} of a file that the library wrote."""
     with open(path, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        header: Dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         data = file.read()
     header.pop("__metadata__", None)
-    out = {}
+    out: Dict[str, np.ndarray] = {}
     for name, entry in header.items():
         first, end = entry["data_offsets"]
         array = np.frombuffer(data[first:end], _NAMES[entry["dtype"]])

@@ -69,8 +69,10 @@ def select_rate(model: Model, data: Dataset, forget: Indices, heldout: Dataset, 
     if isinstance(train, dict):
         fields["train"] = unlearn_train_options(method, **train)
     unlearn = UnlearnOptions(method=method, **fields)
-    options = SelectOptions(**{name: value for name, value in (
-        ("rule", rule), ("tolerance", tolerance)) if value is not None})
+    options = SelectOptions()
+    for name, value in (("rule", rule), ("tolerance", tolerance)):
+        if value is not None:
+            setattr(options, name, value)
     rates, rates_c = vector(rates, np.float64, "rates")
     kept, start, count = indices_of(forget, "forget")
     trials = ffi.new("amun_select_trial[]", max(rates.size, 1))

@@ -154,9 +154,12 @@ class Options:
         return list(super().__dir__()) + list(self._fields())
 
     def __repr__(self) -> str:
-        return "%s(%s)" % (type(self).__name__, ", ".join(
-            "%s=%r" % (name + "_" * keyword.iskeyword(name), value.name.lower() if isinstance(value, enum.Enum) else value)
-            for name, value in ((name, getattr(self, name)) for name in self._fields())))
+        shown = []
+        for name in self._fields():
+            value = getattr(self, name)
+            value = value.name.lower() if isinstance(value, enum.Enum) else value
+            shown.append("%s=%r" % (name + "_" * keyword.iskeyword(name), value))
+        return "%s(%s)" % (type(self).__name__, ", ".join(shown))
 
 
 class Result:

@@ -53,9 +53,10 @@ def _struct(options: Optional[TrwOptions], fields: Any) -> TrwOptions:
 
 
 def trw_scores(rows: ArrayLike, forget: Indices, bias: Optional[ArrayLike] = None,
-               options: Optional[TrwOptions] = None, **fields: Unpack[TrwFields]) -> np.ndarray:
+               options: Optional[TrwOptions] = None, **fields: Any) -> np.ndarray:
     """Similarity of each retained class to each forget class, [forget classes, classes], from the
-    rows [classes, d] of the last layer. Keyword arguments: fields of amun_trw_options."""
+    rows [classes, d] of the last layer and, if given, its bias [classes]. Keyword arguments: fields
+    of TrwOptions, but for its own `bias`, which `options` can set."""
     view, held = View(rows, what="rows"), None if bias is None else View(bias, what="bias")
     kept, start, count = _classes(forget)
     scores = np.zeros((count, view.array.shape[0] if view.array.ndim else 0))
@@ -105,7 +106,7 @@ class _Group:
     def __init__(self, logits: Any, labels: Any, forget: Any, scores: Any) -> None:
         self.logits = View(logits, what="logits")
         self._labels = None if labels is None else View(labels, what="labels")
-        self.labels = ffi.NULL if labels is None else self._labels.struct
+        self.labels = ffi.NULL if self._labels is None else self._labels.struct
         self._kept, self.forget, self.count = _classes(forget)
         shape = self.logits.array.shape
         if len(shape) != 2:
@@ -164,8 +165,10 @@ def trw_select_beta(model: Model, data: Dataset, forget: Indices, betas: Optiona
     """TrwSelection(beta, heldout, original): the largest beta that costs the retained classes no
     more than `tolerance` points on a held-out `share` of the remaining samples. Keyword arguments:
     fields of amun_unlearn_options (trw, train, ... as for unlearn())."""
-    how = TrwSelectOptions(**{name: value for name, value in (
-        ("share", share), ("tolerance", tolerance), ("seed", seed)) if value is not None})
+    how = TrwSelectOptions()
+    for name, value in (("share", share), ("tolerance", tolerance), ("seed", seed)):
+        if value is not None:
+            setattr(how, name, value)
     unlearn.setdefault("method", "trw")
     if isinstance(unlearn.get("train"), dict):
         unlearn["train"] = unlearn_train_options(unlearn["method"], **unlearn["train"])
