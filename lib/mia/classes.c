@@ -125,28 +125,35 @@ fail:
     return status;
 }
 
-static amun_status mark_forget(amun__class_split *split, const int64_t *forget, size_t n_forget)
+static amun_status mark_forget(uint8_t *gone, size_t classes, const int64_t *forget,
+                               size_t n_forget)
 {
     if (forget == NULL || n_forget == 0) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "forget: no class named");
     }
     for (size_t k = 0; k < n_forget; k++) {
-        if (forget[k] < 0 || (uint64_t)forget[k] >= split->classes) {
+        if (forget[k] < 0 || (uint64_t)forget[k] >= classes) {
             return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "forget: class %lld is outside 0..%zu",
-                              (long long)forget[k], split->classes - 1);
+                              (long long)forget[k], classes - 1);
         }
-        if (split->forget[forget[k]]) {
+        if (gone[forget[k]]) {
             return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "forget: class %lld is named twice",
                               (long long)forget[k]);
         }
-        split->forget[forget[k]] = 1;
+        gone[forget[k]] = 1;
     }
-    if (split->classes - n_forget < 2) {
+    if (classes - n_forget < 2) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
-                          "forget: %zu of %zu classes; two at least must stay", n_forget,
-                          split->classes);
+                          "forget: %zu of %zu classes; two at least must stay", n_forget, classes);
     }
     return AMUN_OK;
+}
+
+amun_status amun__forget_read(amun_context *ctx, uint8_t **gone, const int64_t *forget,
+                              size_t n_forget, size_t classes)
+{
+    AMUN__CHECK(amun__calloc(ctx, gone, classes, sizeof **gone));
+    return mark_forget(*gone, classes, forget, n_forget);
 }
 
 amun_status amun__class_split_read(amun_context *ctx, amun__class_split *split,
@@ -155,11 +162,10 @@ amun_status amun__class_split_read(amun_context *ctx, amun__class_split *split,
 {
     *split = (amun__class_split){.n = n, .classes = classes};
     AMUN__CHECK(amun__labels_read(ctx, &split->label, labels, "labels", n, classes));
-    AMUN__CHECK(amun__calloc(ctx, &split->forget, classes, sizeof *split->forget));
     AMUN__CHECK(amun__alloc(ctx, &split->retained, classes, sizeof *split->retained));
     AMUN__CHECK(amun__alloc(ctx, &split->all, classes, sizeof *split->all));
     AMUN__CHECK(amun__alloc(ctx, &split->forget_rows, n, sizeof *split->forget_rows));
-    AMUN__CHECK(mark_forget(split, forget, n_forget));
+    AMUN__CHECK(amun__forget_read(ctx, &split->forget, forget, n_forget, classes));
     for (size_t j = 0; j < classes; j++) {
         split->all[j] = (int64_t)j;
         if (!split->forget[j]) {

@@ -5,10 +5,18 @@
 #define AMUN__MIA_CLASSES_H
 
 #include "amun/audit.h"
+#include "amun/probe.h"
 #include "core/core.h"
 
 /* Streams of AMUN__RNG_SUBSAMPLE, so that audits with one seed draw independently. */
-enum { AMUN__DRAW_MIANN = 0x10001, AMUN__DRAW_C2ST, AMUN__DRAW_SVCMIA };
+enum {
+    AMUN__DRAW_MIANN = 0x10001,
+    AMUN__DRAW_C2ST,
+    AMUN__DRAW_SVCMIA,
+    AMUN__DRAW_PROBE,
+    AMUN__DRAW_PROTOTYPE,
+    AMUN__DRAW_LOSSMIA
+};
 
 /* ---- saved outputs (classes.c) ------------------------------------------------------------------
  */
@@ -79,6 +87,35 @@ amun_status amun__linear_fit(amun_context *ctx, amun__loss_kind loss, double *w,
                              const uint8_t *y, size_t n, size_t width, double ridge,
                              const double cost[2]);
 double amun__linear_value(const double *w, const double *x, size_t width);
+
+/* Minimises ridge / 2 |w|^2 - sum over i of log softmax(w x_i + offsets)[y_i] (softmax.c;
+ * scikit-learn's LogisticRegression with C = 1 / ridge). w: [classes][width], then the offsets
+ * [classes], which are free. Each class has a row. progress nullable. NUMERIC: no convergence. */
+amun_status amun__softmax_fit(amun_context *ctx, double *w, const double *x, const int64_t *y,
+                              size_t n, size_t width, size_t classes, double ridge,
+                              amun__progress_state *progress);
+
+/* ---- features (matrices.c) ----------------------------------------------------------------------
+ */
+
+/* Features [n][width] with a label each, in doubles; freed with amun__matrix_free(). */
+typedef struct amun__matrix {
+    size_t n, width;
+    double *x;
+    int64_t *label;
+} amun__matrix;
+amun_status amun__matrix_read(amun_context *ctx, amun__matrix *m, const amun_tensor_view *features,
+                              const amun_tensor_view *labels, const char *what, size_t classes);
+/* Of all images of a labelled data set. Caller holds begin_read. */
+amun_status amun__matrix_take(amun__matrix *m, const amun_model *model, const amun_dataset *data,
+                              const char *what, int32_t stage, size_t classes,
+                              amun__progress_state *progress);
+void amun__matrix_free(amun_context *ctx, amun__matrix *m);
+/* Both have labels; *classes are those of `train`. */
+amun_status amun__classes_of(const amun_dataset *train, const amun_dataset *test, size_t *classes);
+/* gone[classes]: 1 for forget classes; freed by the caller. Two others at least are left. */
+amun_status amun__forget_read(amun_context *ctx, uint8_t **gone, const int64_t *forget,
+                              size_t n_forget, size_t classes);
 
 /* ---- support-vector machines (svc.c) ------------------------------------------------------------
  */

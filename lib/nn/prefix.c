@@ -84,7 +84,8 @@ static void mark(const amun_graph *graph, int32_t node, int32_t *map)
     }
 }
 
-amun_status amun__prefix_create(amun_model **out, const amun_model *model, int32_t node)
+/* `pool`: the mean of each channel of a map. */
+static amun_status create(amun_model **out, const amun_model *model, int32_t node, bool pool)
 {
     const amun_graph *from = amun__model_graph(model);
     const amun__node *input = &from->nodes[0];
@@ -103,12 +104,86 @@ amun_status amun__prefix_create(amun_model **out, const amun_model *model, int32
             AMUN__TRY(copy_node(graph, from, i, 0, map));
         }
     }
+    if (pool && from->nodes[node].height * from->nodes[node].width > 1) {
+        AMUN__TRY(amun_graph_global_pool(&map[node], graph, map[node]));
+    }
     AMUN__TRY(amun_graph_flatten(&last, graph, map[node]));
     AMUN__TRY(amun_model_create_graph(out, ctx, graph, 0));
     amun__prefix_update(*out, model);
 fail:
     amun__free(ctx, map);
     amun_graph_unref(graph);
+    return status;
+}
+
+amun_status amun__prefix_create(amun_model **out, const amun_model *model, int32_t node)
+{
+    return create(out, model, node, false);
+}
+
+/* ---- stages --------------------------------------------------------------------------------- */
+
+int32_t amun__prefix_last(const amun_model *model)
+{
+    const amun_graph *graph = amun__model_graph(model);
+    int32_t at = graph->node_count - 1;
+    while (graph->nodes[at].kind == AMUN__NODE_FLATTEN ||
+           graph->nodes[at].kind == AMUN__NODE_SCALE) {
+        at = graph->nodes[at].inputs[0];
+    }
+    return graph->nodes[at].kind == AMUN__NODE_LINEAR ? at : -1;
+}
+
+size_t amun__prefix_stages(const amun_model *model, int32_t *nodes, size_t capacity)
+{
+    const amun_graph *graph = amun__model_graph(model);
+    const amun__node *next = NULL; /* the layer behind, as the walk goes to the front */
+    int32_t last = amun__prefix_last(model), read = -1;
+    size_t count = 0;
+    for (int32_t i = last; i >= 0; i--) {
+        const amun__node *node = &graph->nodes[i];
+        const bool layer =
+            i > 0 && (node->kind == AMUN__NODE_CONV2D || node->kind == AMUN__NODE_LINEAR);
+        if (!layer && i > 0) {
+            continue;
+        }
+        /* what stands at `next` begins a stage if this layer is of another one */
+        if (next != NULL &&
+            (next == &graph->nodes[last] ||
+             (layer && (next->kind == AMUN__NODE_LINEAR || next->height != node->height ||
+                        next->width != node->width)))) {
+            if (count < capacity) {
+                nodes[count] = read;
+            }
+            count++;
+        }
+        next = node;
+        read = node->inputs[0];
+    }
+    return count;
+}
+
+amun_status amun__prefix_stage(amun_model **out, const amun_model *model, int32_t stage)
+{
+    amun_context *ctx = amun__model_context(model);
+    const size_t count = amun__prefix_stages(model, NULL, 0);
+    int32_t *nodes = NULL;
+    *out = NULL;
+    if (count == 0) {
+        return amun__fail(AMUN_ERROR_UNSUPPORTED,
+                          "the logits of this network (%s) do not come from a dense layer, whose "
+                          "inputs would be the features",
+                          amun_model_arch(model));
+    }
+    if (stage < 0 || (size_t)stage >= count) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "stage: %d, but this network (%s) has features at %zu, 0..%zu",
+                          (int)stage, amun_model_arch(model), count, count - 1);
+    }
+    AMUN__CHECK(amun__alloc(ctx, &nodes, count, sizeof *nodes));
+    (void)amun__prefix_stages(model, nodes, count);
+    amun_status status = create(out, model, nodes[stage], stage > 0);
+    amun__free(ctx, nodes);
     return status;
 }
 

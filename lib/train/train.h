@@ -139,6 +139,11 @@ amun_status amun__eval_logits(const amun_model *model, const amun_dataset *data,
 amun_status amun__eval_accuracy(const amun_model *model, const amun_dataset *data,
                                 const int64_t *indices, size_t count, double *accuracy);
 
+/* amun_features_compute() (features.c). Caller holds begin_read. indices NULL: the first `count`. */
+amun_status amun__features(float *features, const amun_model *model, const amun_dataset *data,
+                           const int64_t *indices, size_t count, int32_t stage,
+                           amun__progress_state *progress);
+
 /* SHAPE with both extents unless the images of `data` (`what` in the message) fit the model. */
 amun_status amun__train_check_shape(const amun_model *model, const amun_dataset *data,
                                     const char *what);

@@ -87,22 +87,16 @@ fail:
 
 /* ---- scores --------------------------------------------------------------------------------- */
 
-/* The dense layer that makes the logits; a factor behind it changes no cosine. */
+/* A factor behind the last dense layer changes no cosine. */
 static amun_status find_last(const amun_model *model, int32_t *node)
 {
-    const amun_graph *graph = amun__model_graph(model);
-    int32_t at = graph->node_count - 1;
-    while (graph->nodes[at].kind == AMUN__NODE_FLATTEN ||
-           graph->nodes[at].kind == AMUN__NODE_SCALE) {
-        at = graph->nodes[at].inputs[0];
-    }
-    if (graph->nodes[at].kind != AMUN__NODE_LINEAR) {
+    *node = amun__prefix_last(model);
+    if (*node < 0) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
                           "trw reads the similarity of classes from the rows of the last dense "
                           "layer, but the logits of this network (%s) do not come from one",
                           amun_model_arch(model));
     }
-    *node = at;
     return AMUN_OK;
 }
 
@@ -151,7 +145,7 @@ static amun_status pass_open(sample_pass *p, const amun__unlearn_request *q,
 {
     const amun_graph *graph = amun__model_graph(q->model);
     size_t room = 0;
-    amun_status status = amun__prefix_create(&p->prefix, q->model, graph->nodes[last].inputs[0]);
+    amun_status status = amun__prefix_stage(&p->prefix, q->model, q->trw.stage);
     if (status != AMUN_OK) {
         return amun__fail_within(status, "features before layer %s", graph->nodes[last].name);
     }
@@ -223,6 +217,11 @@ static amun_status check_sample_options(const amun__unlearn_request *q)
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
                           "amun_trw_options.neighbours: %d has no effect with kappa 0",
                           (int)q->trw.neighbours);
+    }
+    if (q->trw.stage > 0 && !(q->trw.kappa > 0.0)) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                          "amun_trw_options.stage: %d has no effect with kappa 0",
+                          (int)q->trw.stage);
     }
     return AMUN_OK;
 }

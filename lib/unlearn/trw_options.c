@@ -22,7 +22,7 @@ static const amun_trw_options default_options = {
     .forget_weight = 1.0,
     .noise = 0.0,
     .control = AMUN_TRW_CONTROL_NONE,
-    .reserved = 0,
+    .stage = 0,
     .noise_seed = 0,
 };
 
@@ -45,7 +45,7 @@ static const amun__field option_fields[] = {
     F64(noise, 0, 100),
     AMUN__FIELD_ENUM(amun_trw_options, control, AMUN_TRW_CONTROL_NONE, AMUN_TRW_CONTROL_RANKS,
                      control_names),
-    AMUN__FIELD(amun_trw_options, reserved, AMUN__FIELD_RESERVED, 0, 0),
+    I32(stage, 0, 64),
     AMUN__FIELD(amun_trw_options, noise_seed, AMUN__FIELD_U64, 0, INFINITY),
 };
 const amun__options_table amun__trw_options_table = {

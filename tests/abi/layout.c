@@ -475,7 +475,7 @@ FIELD(amun_trw_options, forget_floor, 64, 8);
 FIELD(amun_trw_options, forget_weight, 72, 8);
 FIELD(amun_trw_options, noise, 80, 8);
 FIELD(amun_trw_options, control, 88, 4);
-FIELD(amun_trw_options, reserved, 92, 4);
+FIELD(amun_trw_options, stage, 92, 4);
 FIELD(amun_trw_options, noise_seed, 96, 8);
 
 SIZE(amun_trw_select_options, 32);
@@ -507,6 +507,88 @@ FIELD(amun_unlearn_bound, c, 64, 8);
 FIELD(amun_unlearn_bound, before, 72, 8);
 FIELD(amun_unlearn_bound, after, 80, 8);
 FIELD(amun_unlearn_bound, bound, 88, 8);
+
+/* ---- probe.h ------------------------------------------------------------------------------- */
+
+SIZE(amun_gap, 56);
+FIELD(amun_gap, struct_size, 0, 8);
+FIELD(amun_gap, models, 8, 8);
+FIELD(amun_gap, unlearned, 16, 8);
+FIELD(amun_gap, retrained, 24, 8);
+FIELD(amun_gap, gap, 32, 8);
+FIELD(amun_gap, null_mean, 40, 8);
+FIELD(amun_gap, null_sd, 48, 8);
+
+SIZE(amun_probe_options, 40);
+FIELD(amun_probe_options, struct_size, 0, 8);
+FIELD(amun_probe_options, ridge, 8, 8);
+FIELD(amun_probe_options, limit, 16, 8);
+FIELD(amun_probe_options, stage, 24, 4);
+FIELD(amun_probe_options, reserved, 28, 4);
+FIELD(amun_probe_options, seed, 32, 8);
+
+SIZE(amun_probe, 56);
+FIELD(amun_probe, struct_size, 0, 8);
+FIELD(amun_probe, fitted, 8, 8);
+FIELD(amun_probe, tested, 16, 8);
+FIELD(amun_probe, forget_accuracy, 24, 8);
+FIELD(amun_probe, remain_accuracy, 32, 8);
+FIELD(amun_probe, fit_accuracy, 40, 8);
+FIELD(amun_probe, auc, 48, 8);
+
+SIZE(amun_prototype_options, 32);
+FIELD(amun_prototype_options, struct_size, 0, 8);
+FIELD(amun_prototype_options, samples, 8, 4);
+FIELD(amun_prototype_options, draws, 12, 4);
+FIELD(amun_prototype_options, scale, 16, 4);
+FIELD(amun_prototype_options, reserved, 20, 4);
+FIELD(amun_prototype_options, seed, 24, 8);
+
+SIZE(amun_prototype, 64);
+FIELD(amun_prototype, struct_size, 0, 8);
+FIELD(amun_prototype, tested, 8, 8);
+FIELD(amun_prototype, forget_before, 16, 8);
+FIELD(amun_prototype, remain_before, 24, 8);
+FIELD(amun_prototype, forget_accuracy, 32, 8);
+FIELD(amun_prototype, forget_sd, 40, 8);
+FIELD(amun_prototype, remain_accuracy, 48, 8);
+FIELD(amun_prototype, remain_sd, 56, 8);
+
+SIZE(amun_lossmia_options, 40);
+FIELD(amun_lossmia_options, struct_size, 0, 8);
+FIELD(amun_lossmia_options, splits, 8, 4);
+FIELD(amun_lossmia_options, reserved, 12, 4);
+FIELD(amun_lossmia_options, test_share, 16, 8);
+FIELD(amun_lossmia_options, ridge, 24, 8);
+FIELD(amun_lossmia_options, seed, 32, 8);
+
+SIZE(amun_lossmia, 40);
+FIELD(amun_lossmia, struct_size, 0, 8);
+FIELD(amun_lossmia, rows, 8, 8);
+FIELD(amun_lossmia, accuracy, 16, 8);
+FIELD(amun_lossmia, sd, 24, 8);
+FIELD(amun_lossmia, auc, 32, 8);
+
+SIZE(amun_quality_options, 40);
+FIELD(amun_quality_options, struct_size, 0, 8);
+FIELD(amun_quality_options, delta, 8, 8);
+FIELD(amun_quality_options, cap, 16, 8);
+FIELD(amun_quality_options, bin, 24, 8);
+FIELD(amun_quality_options, intervals, 32, 4);
+FIELD(amun_quality_options, reserved, 36, 4);
+
+SIZE(amun_quality, 64);
+FIELD(amun_quality, struct_size, 0, 8);
+FIELD(amun_quality, unlearned, 8, 8);
+FIELD(amun_quality, retrained, 16, 8);
+FIELD(amun_quality, rows, 24, 8);
+FIELD(amun_quality, score, 32, 8);
+FIELD(amun_quality, epsilon_mean, 40, 8);
+FIELD(amun_quality, epsilon_median, 48, 8);
+FIELD(amun_quality, capped, 56, 8);
+
+VALUE(AMUN_PROTOTYPE_MATCHED, 1);
+VALUE(AMUN_PROTOTYPE_RAW, 2);
 
 /* ---- select.h ------------------------------------------------------------------------------ */
 

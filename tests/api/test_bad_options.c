@@ -325,6 +325,10 @@ AUDIT_INIT(miann)
 AUDIT_INIT(c2st)
 AUDIT_INIT(svcmia)
 AUDIT_INIT(ulira)
+AUDIT_INIT(probe)
+AUDIT_INIT(prototype)
+AUDIT_INIT(lossmia)
+AUDIT_INIT(quality)
 
 static amun_status use_miann(const void *o)
 {
@@ -357,6 +361,34 @@ static amun_status use_svcmia(const void *o)
     amun_status status = amun_svcmia_kodge(&told, z, y, z, y, z, y, o);
     /* a build without libsvm has read the options all the same */
     return strstr(amun_last_error_message(), "libsvm") != NULL ? AMUN_OK : status;
+}
+
+/* The three outputs serve as features, too. */
+static amun_status use_probe(const void *o)
+{
+    amun_probe told = {.struct_size = sizeof told};
+    amun_tensor_view *z = &saved.one, *y = &saved.label_view;
+    return amun_probe_compute(&told, NULL, z, y, z, y, 3, forgotten, 1, o);
+}
+static amun_status use_prototype(const void *o)
+{
+    static double rows[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+    amun_prototype told = {.struct_size = sizeof told};
+    amun_tensor_view *z = &saved.one, *y = &saved.label_view, head;
+    ck_ok(amun_tensor_view_init(&head, rows, AMUN_DTYPE_F64, 2, (int64_t[]){3, 3}));
+    return amun_prototype_compute(&told, &head, NULL, z, y, z, y, forgotten, 1, o);
+}
+static amun_status use_lossmia(const void *o)
+{
+    amun_lossmia told = {.struct_size = sizeof told};
+    amun_tensor_view *z = &saved.one, *y = &saved.label_view;
+    return amun_lossmia_logits(&told, z, y, z, y, o);
+}
+static amun_status use_quality(const void *o)
+{
+    static const double scores[6] = {0, 1, 2, 3, 4, 5};
+    amun_quality told = {.struct_size = sizeof told};
+    return amun_quality_compute(&told, NULL, scores, 3, scores, 3, 2, o);
 }
 
 /* ---- the documented ranges ------------------------------------------------------------------- */
@@ -542,7 +574,7 @@ static const range trw_ranges[] = {R(trw, beta, F64, 0, 1000),
                                    R(trw, forget_weight, F64, 0, 1000),
                                    R(trw, noise, F64, 0, 100),
                                    R(trw, control, I32, 1, 5),
-                                   R_ZERO(trw, reserved),
+                                   R_SLOW(trw, stage, I32, 0, 64),
                                    END};
 static const range rmia_ranges[] = {R_SLOW(rmia, signal, I32, 1, 5),
                                     R(rmia, taylor_degree, I32, 1, 8),
@@ -572,6 +604,19 @@ static const range ulira_ranges[] = {R(ulira, variance, I32, 1, 3),
                                      R(ulira, floor, F64, 1e-12, 1e3),
                                      R_SLOW(ulira, neighbour, I64, -1, 1e9),
                                      END};
+static const range probe_ranges[] = {R(probe, ridge, F64, 1e-9, 1e9),
+                                     R_SLOW(probe, limit, I64, 0, 1e9), R(probe, stage, I32, 0, 64),
+                                     R_ZERO(probe, reserved), END};
+static const range prototype_ranges[] = {
+    R_SLOW(prototype, samples, I32, 1, 1e6), R(prototype, draws, I32, 1, 10000),
+    R(prototype, scale, I32, 1, 2), R_ZERO(prototype, reserved), END};
+static const range lossmia_ranges[] = {
+    R_SLOW(lossmia, splits, I32, 1, 10000), R_ZERO(lossmia, reserved),
+    R(lossmia, test_share, F64, 0.01, 0.9), R(lossmia, ridge, F64, 1e-9, 1e9), END};
+static const range quality_ranges[] = {
+    R(quality, delta, F64, 0, 0.5),  R(quality, cap, F64, 1e-6, 1e6),
+    R(quality, bin, F64, 1e-6, 1e6), R(quality, intervals, I32, 0, 1),
+    R_ZERO(quality, reserved),       END};
 static const range svcmia_ranges[] = {R(svcmia, limit, I64, 0, 1e8), END};
 
 static const struct {
@@ -619,6 +664,13 @@ static const struct {
     {"amun_ulira_options", sizeof(amun_ulira_options), init_ulira, use_ulira_in_samples,
      ulira_ranges},
     {"amun_svcmia_options", sizeof(amun_svcmia_options), init_svcmia, use_svcmia, svcmia_ranges},
+    {"amun_probe_options", sizeof(amun_probe_options), init_probe, use_probe, probe_ranges},
+    {"amun_prototype_options", sizeof(amun_prototype_options), init_prototype, use_prototype,
+     prototype_ranges},
+    {"amun_lossmia_options", sizeof(amun_lossmia_options), init_lossmia, use_lossmia,
+     lossmia_ranges},
+    {"amun_quality_options", sizeof(amun_quality_options), init_quality, use_quality,
+     quality_ranges},
 };
 enum { STRUCTS = sizeof structs / sizeof structs[0], ROOM = 8192 };
 

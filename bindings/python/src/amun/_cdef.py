@@ -835,6 +835,97 @@ amun_status amun_report_get(const amun_report *report, const char *method, amun_
 amun_status amun_report_table(const amun_report *report, char *buf, size_t cap, size_t *needed);
 amun_status amun_report_write(const amun_report *report, const char *path);
 
+/* probe.h */
+amun_status amun_features_width(int64_t *width, const amun_model *model, int32_t stage);
+amun_status amun_features_compute(float *features, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, int32_t stage, const amun_call_options *call);
+typedef struct amun_gap {
+    size_t struct_size;
+    int64_t models;
+    double unlearned;
+    double retrained;
+    double gap;
+    double null_mean;
+    double null_sd;
+} amun_gap;
+amun_status amun_gap_compute(amun_gap *result, double unlearned, const double *retrained, size_t models);
+typedef struct amun_probe_options {
+    size_t struct_size;
+    double ridge;
+    int64_t limit;
+    int32_t stage;
+    int32_t reserved;
+    uint64_t seed;
+} amun_probe_options;
+amun_status amun_probe_options_init(amun_probe_options *opts, size_t size);
+typedef struct amun_probe {
+    size_t struct_size;
+    int64_t fitted, tested;
+    double forget_accuracy;
+    double remain_accuracy;
+    double fit_accuracy;
+    double auc;
+} amun_probe;
+amun_status amun_probe_compute(amun_probe *result, double *logits, const amun_tensor_view *fit, const amun_tensor_view *fit_labels, const amun_tensor_view *test, const amun_tensor_view *test_labels, int64_t classes, const int64_t *forget, size_t n_forget, const amun_probe_options *opts);
+amun_status amun_probe_model(amun_probe *result, const amun_model *model, const amun_dataset *train, const amun_dataset *test, const int64_t *forget, size_t n_forget, const amun_probe_options *opts, const amun_call_options *call);
+typedef int32_t amun_prototype_scale;
+enum {
+    AMUN_PROTOTYPE_MATCHED = 1,
+    AMUN_PROTOTYPE_RAW = 2,
+};
+typedef struct amun_prototype_options {
+    size_t struct_size;
+    int32_t samples;
+    int32_t draws;
+    amun_prototype_scale scale;
+    int32_t reserved;
+    uint64_t seed;
+} amun_prototype_options;
+amun_status amun_prototype_options_init(amun_prototype_options *opts, size_t size);
+typedef struct amun_prototype {
+    size_t struct_size;
+    int64_t tested;
+    double forget_before, remain_before;
+    double forget_accuracy, forget_sd;
+    double remain_accuracy, remain_sd;
+} amun_prototype;
+amun_status amun_prototype_compute( amun_prototype *result, const amun_tensor_view *rows, const amun_tensor_view *bias, const amun_tensor_view *support, const amun_tensor_view *support_labels, const amun_tensor_view *test, const amun_tensor_view *test_labels, const int64_t *forget, size_t n_forget, const amun_prototype_options *opts);
+amun_status amun_prototype_model(amun_prototype *result, const amun_model *model, const amun_dataset *train, const amun_dataset *test, const int64_t *forget, size_t n_forget, const amun_prototype_options *opts, const amun_call_options *call);
+typedef struct amun_lossmia_options {
+    size_t struct_size;
+    int32_t splits;
+    int32_t reserved;
+    double test_share;
+    double ridge;
+    uint64_t seed;
+} amun_lossmia_options;
+amun_status amun_lossmia_options_init(amun_lossmia_options *opts, size_t size);
+typedef struct amun_lossmia {
+    size_t struct_size;
+    int64_t rows;
+    double accuracy;
+    double sd;
+    double auc;
+} amun_lossmia;
+amun_status amun_lossmia_compute(amun_lossmia *result, const double *forget, size_t n_forget, const double *unseen, size_t n_unseen, const amun_lossmia_options *opts);
+amun_status amun_lossmia_logits(amun_lossmia *result, const amun_tensor_view *forget, const amun_tensor_view *forget_labels, const amun_tensor_view *unseen, const amun_tensor_view *unseen_labels, const amun_lossmia_options *opts);
+typedef struct amun_quality_options {
+    size_t struct_size;
+    double delta;
+    double cap;
+    double bin;
+    int32_t intervals;
+    int32_t reserved;
+} amun_quality_options;
+amun_status amun_quality_options_init(amun_quality_options *opts, size_t size);
+typedef struct amun_quality {
+    size_t struct_size;
+    int64_t unlearned, retrained, rows;
+    double score;
+    double epsilon_mean, epsilon_median;
+    int64_t capped;
+} amun_quality;
+amun_status amun_quality_compute(amun_quality *result, double *epsilon, const double *unlearned, size_t n_unlearned, const double *retrained, size_t n_retrained, size_t n, const amun_quality_options *opts);
+
 /* rivals.h */
 typedef struct amun_rival_options {
     size_t struct_size;
@@ -900,7 +991,7 @@ typedef struct amun_trw_options {
     double forget_weight;
     double noise;
     amun_trw_control control;
-    int32_t reserved;
+    int32_t stage;
     uint64_t noise_seed;
 } amun_trw_options;
 amun_status amun_trw_options_init(amun_trw_options *opts, size_t size);
@@ -1189,6 +1280,7 @@ ENUMS = {'amun_status': {'OK': 0,
                  'LOG_LOGIT': 5},
  'amun_rmia_mode': {'ONLINE': 1, 'OFFLINE': 2},
  'amun_rmia_population': {'POOL': 1, 'TEST_ONLY': 2},
+ 'amun_prototype_scale': {'MATCHED': 1, 'RAW': 2},
  'amun_trw_score': {'SOFTMAX': 1, 'COSINE': 2},
  'amun_trw_control': {'NONE': 1, 'PERMUTED': 2, 'REVERSED': 3, 'UNIFORM': 4, 'RANKS': 5},
  'amun_unlearn_method': {'RETRAIN': 1,
@@ -1252,6 +1344,7 @@ ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_rmia_options': {'signal': 'amun_signal',
                        'mode': 'amun_rmia_mode',
                        'population': 'amun_rmia_population'},
+ 'amun_prototype_options': {'scale': 'amun_prototype_scale'},
  'amun_trw_options': {'score': 'amun_trw_score', 'control': 'amun_trw_control'},
  'amun_unlearn_options': {'method': 'amun_unlearn_method'},
  'amun_forget_check': {'verdict': 'amun_verdict'},

@@ -45,6 +45,7 @@ pub type amun_lotos_match = i32;
 pub type amun_signal = i32;
 pub type amun_rmia_mode = i32;
 pub type amun_rmia_population = i32;
+pub type amun_prototype_scale = i32;
 pub type amun_trw_score = i32;
 pub type amun_trw_control = i32;
 pub type amun_unlearn_method = i32;
@@ -168,6 +169,8 @@ pub const AMUN_RMIA_ONLINE: amun_rmia_mode = 1;
 pub const AMUN_RMIA_OFFLINE: amun_rmia_mode = 2;
 pub const AMUN_RMIA_POOL: amun_rmia_population = 1;
 pub const AMUN_RMIA_TEST_ONLY: amun_rmia_population = 2;
+pub const AMUN_PROTOTYPE_MATCHED: amun_prototype_scale = 1;
+pub const AMUN_PROTOTYPE_RAW: amun_prototype_scale = 2;
 pub const AMUN_TRW_SCORE_SOFTMAX: amun_trw_score = 1;
 pub const AMUN_TRW_SCORE_COSINE: amun_trw_score = 2;
 pub const AMUN_TRW_CONTROL_NONE: amun_trw_control = 1;
@@ -881,6 +884,110 @@ pub struct amun_audit {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
+pub struct amun_gap {
+    pub struct_size: usize,
+    pub models: i64,
+    pub unlearned: f64,
+    pub retrained: f64,
+    pub gap: f64,
+    pub null_mean: f64,
+    pub null_sd: f64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct amun_probe_options {
+    pub struct_size: usize,
+    pub ridge: f64,
+    pub limit: i64,
+    pub stage: i32,
+    pub reserved: i32,
+    pub seed: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct amun_probe {
+    pub struct_size: usize,
+    pub fitted: i64,
+    pub tested: i64,
+    pub forget_accuracy: f64,
+    pub remain_accuracy: f64,
+    pub fit_accuracy: f64,
+    pub auc: f64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct amun_prototype_options {
+    pub struct_size: usize,
+    pub samples: i32,
+    pub draws: i32,
+    pub scale: amun_prototype_scale,
+    pub reserved: i32,
+    pub seed: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct amun_prototype {
+    pub struct_size: usize,
+    pub tested: i64,
+    pub forget_before: f64,
+    pub remain_before: f64,
+    pub forget_accuracy: f64,
+    pub forget_sd: f64,
+    pub remain_accuracy: f64,
+    pub remain_sd: f64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct amun_lossmia_options {
+    pub struct_size: usize,
+    pub splits: i32,
+    pub reserved: i32,
+    pub test_share: f64,
+    pub ridge: f64,
+    pub seed: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct amun_lossmia {
+    pub struct_size: usize,
+    pub rows: i64,
+    pub accuracy: f64,
+    pub sd: f64,
+    pub auc: f64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct amun_quality_options {
+    pub struct_size: usize,
+    pub delta: f64,
+    pub cap: f64,
+    pub bin: f64,
+    pub intervals: i32,
+    pub reserved: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct amun_quality {
+    pub struct_size: usize,
+    pub unlearned: i64,
+    pub retrained: i64,
+    pub rows: i64,
+    pub score: f64,
+    pub epsilon_mean: f64,
+    pub epsilon_median: f64,
+    pub capped: i64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct amun_rival_options {
     pub struct_size: usize,
     pub any_label: i32,
@@ -932,7 +1039,7 @@ pub struct amun_trw_options {
     pub forget_weight: f64,
     pub noise: f64,
     pub control: amun_trw_control,
-    pub reserved: i32,
+    pub stage: i32,
     pub noise_seed: u64,
 }
 
@@ -1257,6 +1364,20 @@ extern "C" {
     pub fn amun_report_get(report: *const amun_report, method: *const c_char, mean: *mut amun_audit, sd: *mut amun_audit, seconds: *mut f64) -> amun_status;
     pub fn amun_report_table(report: *const amun_report, buf: *mut c_char, cap: usize, needed: *mut usize) -> amun_status;
     pub fn amun_report_write(report: *const amun_report, path: *const c_char) -> amun_status;
+    pub fn amun_features_width(width: *mut i64, model: *const amun_model, stage: i32) -> amun_status;
+    pub fn amun_features_compute(features: *mut f32, model: *const amun_model, data: *const amun_dataset, indices: *const i64, count: usize, stage: i32, call: *const amun_call_options) -> amun_status;
+    pub fn amun_gap_compute(result: *mut amun_gap, unlearned: f64, retrained: *const f64, models: usize) -> amun_status;
+    pub fn amun_probe_options_init(opts: *mut amun_probe_options, size: usize) -> amun_status;
+    pub fn amun_probe_compute(result: *mut amun_probe, logits: *mut f64, fit: *const amun_tensor_view, fit_labels: *const amun_tensor_view, test: *const amun_tensor_view, test_labels: *const amun_tensor_view, classes: i64, forget: *const i64, n_forget: usize, opts: *const amun_probe_options) -> amun_status;
+    pub fn amun_probe_model(result: *mut amun_probe, model: *const amun_model, train: *const amun_dataset, test: *const amun_dataset, forget: *const i64, n_forget: usize, opts: *const amun_probe_options, call: *const amun_call_options) -> amun_status;
+    pub fn amun_prototype_options_init(opts: *mut amun_prototype_options, size: usize) -> amun_status;
+    pub fn amun_prototype_compute(result: *mut amun_prototype, rows: *const amun_tensor_view, bias: *const amun_tensor_view, support: *const amun_tensor_view, support_labels: *const amun_tensor_view, test: *const amun_tensor_view, test_labels: *const amun_tensor_view, forget: *const i64, n_forget: usize, opts: *const amun_prototype_options) -> amun_status;
+    pub fn amun_prototype_model(result: *mut amun_prototype, model: *const amun_model, train: *const amun_dataset, test: *const amun_dataset, forget: *const i64, n_forget: usize, opts: *const amun_prototype_options, call: *const amun_call_options) -> amun_status;
+    pub fn amun_lossmia_options_init(opts: *mut amun_lossmia_options, size: usize) -> amun_status;
+    pub fn amun_lossmia_compute(result: *mut amun_lossmia, forget: *const f64, n_forget: usize, unseen: *const f64, n_unseen: usize, opts: *const amun_lossmia_options) -> amun_status;
+    pub fn amun_lossmia_logits(result: *mut amun_lossmia, forget: *const amun_tensor_view, forget_labels: *const amun_tensor_view, unseen: *const amun_tensor_view, unseen_labels: *const amun_tensor_view, opts: *const amun_lossmia_options) -> amun_status;
+    pub fn amun_quality_options_init(opts: *mut amun_quality_options, size: usize) -> amun_status;
+    pub fn amun_quality_compute(result: *mut amun_quality, epsilon: *mut f64, unlearned: *const f64, n_unlearned: usize, retrained: *const f64, n_retrained: usize, n: usize, opts: *const amun_quality_options) -> amun_status;
     pub fn amun_rival_options_init(opts: *mut amun_rival_options, size: usize) -> amun_status;
     pub fn amun_trw_options_init(opts: *mut amun_trw_options, size: usize) -> amun_status;
     pub fn amun_trw_scores(scores: *mut f64, rows: *const amun_tensor_view, bias: *const amun_tensor_view, forget: *const i64, count: usize, opts: *const amun_trw_options) -> amun_status;

@@ -25,6 +25,7 @@ enumeration!(LotosMatch, BY_INDEX = 1, FIRST_ONLY = 2, BY_INPUT_SHAPE = 3, PAIRS
 enumeration!(Signal, SOFTMAX = 1, TAYLOR = 2, SOFT_MARGIN = 3, TAYLOR_SOFT_MARGIN = 4, LOG_LOGIT = 5);
 enumeration!(RmiaMode, ONLINE = 1, OFFLINE = 2);
 enumeration!(RmiaPopulation, POOL = 1, TEST_ONLY = 2);
+enumeration!(PrototypeScale, MATCHED = 1, RAW = 2);
 enumeration!(TrwScore, SOFTMAX = 1, COSINE = 2);
 enumeration!(TrwControl, NONE = 1, PERMUTED = 2, REVERSED = 3, UNIFORM = 4, RANKS = 5);
 enumeration!(UnlearnMethod, RETRAIN = 1, AMUN = 2, AMUN_ADVONLY = 3, FINETUNE = 4, RANDOM_LABEL = 5, GRADIENT_ASCENT = 6, NEGGRAD_PLUS = 7, BOUNDARY_SHRINK = 8, BOUNDARY_EXPAND = 9, L1_SPARSE = 10, SALUN = 11, SCRUB = 12, SSD = 13, SVD = 14, BAD_TEACHER = 15, UNSIR = 16, EUK = 17, CFK = 18, DELETE = 19, TRW = 20);

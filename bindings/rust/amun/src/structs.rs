@@ -1883,6 +1883,349 @@ impl Audit {
     }
 }
 
+/// Fields of `amun_gap`.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    pub models: i64,
+    pub unlearned: f64,
+    /// mean
+    pub retrained: f64,
+    /// |unlearned - retrained|; ideal: not above the null
+    pub gap: f64,
+    /// the gap of each retrained model to the mean of the others: mean
+    pub null_mean: f64,
+    /// and sample deviation; both NaN for one retrained model
+    pub null_sd: f64,
+}
+
+impl Gap {
+    pub(crate) fn empty() -> sys::amun_gap {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_gap = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_gap) -> Self {
+        Self {
+            models: raw.models,
+            unlearned: raw.unlearned,
+            retrained: raw.retrained,
+            gap: raw.gap,
+            null_mean: raw.null_mean,
+            null_sd: raw.null_sd,
+        }
+    }
+}
+
+/// Fields of `amun_probe_options`.
+#[derive(Clone, Debug)]
+pub struct ProbeOptions {
+    /// penalty ridge / 2 |w|^2 on standardised features, offsets free; default 1, range \[1e-9, 1e9\]
+    pub ridge: f64,
+    /// training rows at most, drawn from more; default 0: all, range \[0, 1e9\]
+    pub limit: i64,
+    /// of amun_probe_model() only: see amun_features_compute(); default 0, range \[0, 64\]
+    pub stage: i32,
+    /// of the draw; default 0
+    pub seed: u64,
+}
+
+impl ProbeOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_probe_options) -> Self {
+        Self {
+            ridge: raw.ridge,
+            limit: raw.limit,
+            stage: raw.stage,
+            seed: raw.seed,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_probe_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_probe_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.ridge = self.ridge;
+        raw.limit = self.limit;
+        raw.stage = self.stage;
+        raw.seed = self.seed;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for ProbeOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_probe_options_init))
+    }
+}
+
+/// Fields of `amun_probe`.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    /// rows
+    pub fitted: i64,
+    /// rows
+    pub tested: i64,
+    /// on test rows of the forget classes
+    pub forget_accuracy: f64,
+    /// on the others; NaN without any
+    pub remain_accuracy: f64,
+    /// on the rows it was fitted on
+    pub fit_accuracy: f64,
+    /// test rows of the forget classes above the others, by the log-odds that the probe gives to the forget classes together; NaN without both kinds
+    pub auc: f64,
+}
+
+impl Probe {
+    pub(crate) fn empty() -> sys::amun_probe {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_probe = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_probe) -> Self {
+        Self {
+            fitted: raw.fitted,
+            tested: raw.tested,
+            forget_accuracy: raw.forget_accuracy,
+            remain_accuracy: raw.remain_accuracy,
+            fit_accuracy: raw.fit_accuracy,
+            auc: raw.auc,
+        }
+    }
+}
+
+/// Fields of `amun_prototype_options`.
+#[derive(Clone, Debug)]
+pub struct PrototypeOptions {
+    /// of each forget class, default 5, range \[1, 1e6\]
+    pub samples: i32,
+    /// of other samples; figures are means, default 10, range \[1, 10000\]
+    pub draws: i32,
+    /// default AMUN_PROTOTYPE_MATCHED
+    pub scale: PrototypeScale,
+    /// of the draws; default 0
+    pub seed: u64,
+}
+
+impl PrototypeOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_prototype_options) -> Self {
+        Self {
+            samples: raw.samples,
+            draws: raw.draws,
+            scale: PrototypeScale(raw.scale),
+            seed: raw.seed,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_prototype_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_prototype_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.samples = self.samples;
+        raw.draws = self.draws;
+        raw.scale = self.scale.0;
+        raw.seed = self.seed;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for PrototypeOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_prototype_options_init))
+    }
+}
+
+/// Fields of `amun_prototype`.
+#[derive(Clone, Copy, Debug)]
+pub struct Prototype {
+    /// rows
+    pub tested: i64,
+    pub forget_before: f64,
+    /// accuracies on test rows with the head as it is; NaN without such rows
+    pub remain_before: f64,
+    pub forget_accuracy: f64,
+    /// with prototypes: mean over the draws, sample deviation (NaN for one)
+    pub forget_sd: f64,
+    /// what the new rows take from the others
+    pub remain_accuracy: f64,
+    /// what the new rows take from the others
+    pub remain_sd: f64,
+}
+
+impl Prototype {
+    pub(crate) fn empty() -> sys::amun_prototype {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_prototype = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_prototype) -> Self {
+        Self {
+            tested: raw.tested,
+            forget_before: raw.forget_before,
+            remain_before: raw.remain_before,
+            forget_accuracy: raw.forget_accuracy,
+            forget_sd: raw.forget_sd,
+            remain_accuracy: raw.remain_accuracy,
+            remain_sd: raw.remain_sd,
+        }
+    }
+}
+
+/// Fields of `amun_lossmia_options`.
+#[derive(Clone, Debug)]
+pub struct LossmiaOptions {
+    /// random splits, default 10, range \[1, 10000\]
+    pub splits: i32,
+    /// of each side that a split is tested on, default 0.1, range \[0.01, 0.9\]
+    pub test_share: f64,
+    /// penalty ridge / 2 w^2 on the loss as it is, default 1, range \[1e-9, 1e9\]
+    pub ridge: f64,
+    /// of the splits, default 0
+    pub seed: u64,
+}
+
+impl LossmiaOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_lossmia_options) -> Self {
+        Self {
+            splits: raw.splits,
+            test_share: raw.test_share,
+            ridge: raw.ridge,
+            seed: raw.seed,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_lossmia_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_lossmia_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.splits = self.splits;
+        raw.test_share = self.test_share;
+        raw.ridge = self.ridge;
+        raw.seed = self.seed;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for LossmiaOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_lossmia_options_init))
+    }
+}
+
+/// Fields of `amun_lossmia`.
+#[derive(Clone, Copy, Debug)]
+pub struct Lossmia {
+    /// of each side: what the smaller one has
+    pub rows: i64,
+    /// on the tested parts, mean over the splits; 50: nothing is told
+    pub accuracy: f64,
+    /// sample deviation over the splits; NaN for one
+    pub sd: f64,
+    /// forget samples below unseen ones, all of both; 50: nothing is told
+    pub auc: f64,
+}
+
+impl Lossmia {
+    pub(crate) fn empty() -> sys::amun_lossmia {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_lossmia = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_lossmia) -> Self {
+        Self {
+            rows: raw.rows,
+            accuracy: raw.accuracy,
+            sd: raw.sd,
+            auc: raw.auc,
+        }
+    }
+}
+
+/// Fields of `amun_quality_options`.
+#[derive(Clone, Debug)]
+pub struct QualityOptions {
+    /// default 1e-5, range \[0, 0.5\]
+    pub delta: f64,
+    /// epsilon of samples that tell the two groups apart, default 50, range \[1e-6, 1e6\]
+    pub cap: f64,
+    /// each so much of epsilon halves a sample's points, default 0.5, range \[1e-6, 1e6\]
+    pub bin: f64,
+    /// 1: also rules "between two thresholds" (default), 0: one threshold only
+    pub intervals: i32,
+}
+
+impl QualityOptions {
+    pub(crate) fn from_raw(raw: &sys::amun_quality_options) -> Self {
+        Self {
+            delta: raw.delta,
+            cap: raw.cap,
+            bin: raw.bin,
+            intervals: raw.intervals,
+        }
+    }
+
+    pub(crate) fn raw(&self, kept: &mut Kept) -> Result<*const sys::amun_quality_options> {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_quality_options = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw.delta = self.delta;
+        raw.cap = self.cap;
+        raw.bin = self.bin;
+        raw.intervals = self.intervals;
+        Ok(kept.keep(raw))
+    }
+}
+
+impl Default for QualityOptions {
+    fn default() -> Self {
+        Self::from_raw(&crate::defaults(sys::amun_quality_options_init))
+    }
+}
+
+/// Fields of `amun_quality`.
+#[derive(Clone, Copy, Debug)]
+pub struct Quality {
+    /// models of each side, samples
+    pub unlearned: i64,
+    /// models of each side, samples
+    pub retrained: i64,
+    /// models of each side, samples
+    pub rows: i64,
+    /// mean points, in (0, 1\]; 1: no sample tells the groups apart
+    pub score: f64,
+    pub epsilon_mean: f64,
+    pub epsilon_median: f64,
+    /// samples with epsilon `cap`
+    pub capped: i64,
+}
+
+impl Quality {
+    pub(crate) fn empty() -> sys::amun_quality {
+        // SAFETY: zero is a value of every field: numbers and nullable pointers.
+        let mut raw: sys::amun_quality = unsafe { std::mem::zeroed() };
+        raw.struct_size = std::mem::size_of_val(&raw);
+        raw
+    }
+
+    pub(crate) fn from_raw(raw: &sys::amun_quality) -> Self {
+        Self {
+            unlearned: raw.unlearned,
+            retrained: raw.retrained,
+            rows: raw.rows,
+            score: raw.score,
+            epsilon_mean: raw.epsilon_mean,
+            epsilon_median: raw.epsilon_median,
+            capped: raw.capped,
+        }
+    }
+}
+
 /// Fields of `amun_rival_options`.
 #[derive(Clone, Debug)]
 pub struct RivalOptions {
@@ -2051,6 +2394,8 @@ pub struct TrwOptions {
     pub noise: f64,
     /// default AMUN_TRW_CONTROL_NONE
     pub control: TrwControl,
+    /// sample-dependent scores read the inputs of the last dense layer (0, default) or the features so many stages before it, as amun_features_compute() does; range \[0, 64\], above 0 needs kappa
+    pub stage: i32,
     /// of the noise and the permutation, default 0
     pub noise_seed: u64,
 }
@@ -2072,6 +2417,7 @@ impl TrwOptions {
             forget_weight: raw.forget_weight,
             noise: raw.noise,
             control: TrwControl(raw.control),
+            stage: raw.stage,
             noise_seed: raw.noise_seed,
         }
     }
@@ -2094,6 +2440,7 @@ impl TrwOptions {
         raw.forget_weight = self.forget_weight;
         raw.noise = self.noise;
         raw.control = self.control.0;
+        raw.stage = self.stage;
         raw.noise_seed = self.noise_seed;
         Ok(kept.keep(raw))
     }
