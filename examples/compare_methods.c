@@ -93,6 +93,7 @@ static const key keys[] = {
     TRW(forget_weight, true),
     TRW(noise, true),
     TRW(control, false),
+    TRW(stage, false),
 };
 enum { NAMES = sizeof names / sizeof names[0], KEYS = sizeof keys / sizeof keys[0] };
 

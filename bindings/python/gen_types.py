@@ -14,6 +14,9 @@ MORE_FIELDS = {
         ("accuracy", "np.ndarray", "[models + 1, classes], acceptance rates in percent; the last "
          "row is the unlearned model's; NaN at forget classes"),
         ("discriminators", "np.ndarray", "[models + 1, classes], balanced accuracies in percent")],
+    "amun_probe": [("logits", "Optional[np.ndarray]", "[m, classes], the probe's on the test rows; "
+                    "None from a model")],
+    "amun_quality": [("epsilon", "np.ndarray", "[n], of each sample")],
     "amun_ulira_samples": [("p", "np.ndarray", "[n], probability of having been unlearned")],
     "amun_distance": [("tv_rows", "np.ndarray", "[n], total variation of each row; NaN where a row "
                        "does not count")],

@@ -244,14 +244,17 @@ START_TEST(delete_step)
 }
 END_TEST
 
-/* Another dense layer before "fc", as wide. */
-static amun_model *two_layers(amun_context *ctx)
+/* Another dense layer before "fc", as wide; and one before that, with `three`. */
+static amun_model *dense_layers(amun_context *ctx, bool three)
 {
     amun_graph *graph = NULL;
     amun_model *model = NULL;
     amun_node node = 0;
     ck_ok(amun_graph_create(&graph, ctx, 3, 2, 2));
     ck_ok(amun_graph_flatten(&node, graph, node));
+    if (three) {
+        ck_ok(amun_graph_linear(&node, graph, node, "first", D, 0));
+    }
     ck_ok(amun_graph_linear(&node, graph, node, "hidden", D, 0));
     ck_ok(amun_graph_linear(&node, graph, node, "fc", K, 1));
     ck_ok(amun_model_create_graph(&model, ctx, graph, 5));
@@ -259,16 +262,16 @@ static amun_model *two_layers(amun_context *ctx)
     return model;
 }
 
-/* What "fc" reads. */
-static void features_of(const fixture *f, float *x)
+/* What the layer behind `name` reads, which reads `src`. */
+static void features_of(const fixture *f, const char *name, const float *src, float *x)
 {
     float w[D * D];
-    ck_ok(amun_model_get_tensor(f->model, "hidden.weight", w, (size_t)D * D));
+    ck_ok(amun_model_get_tensor(f->model, name, w, (size_t)D * D));
     for (size_t i = 0; i < N; i++) {
         for (size_t j = 0; j < D; j++) {
             double sum = 0.0;
             for (size_t k = 0; k < D; k++) {
-                sum += (double)w[j * D + k] * (double)f->b.images[i * D + k];
+                sum += (double)w[j * D + k] * (double)src[i * D + k];
             }
             x[i * D + j] = (float)sum;
         }
@@ -305,30 +308,43 @@ static void public_scores(const fixture *f, const regression *before, const amun
     ck_ok(amun_trw_mix(s, by_class, &own_label_view, classes, 1, K, trw));
 }
 
-START_TEST(sample_step)
+/* The score's features of an earlier stage are not those that "fc" reads. */
+static void expect_sample_step(int32_t neighbours, int32_t stage)
 {
     static const int64_t classes[] = {1};
-    for (int32_t k = 0; k <= 10; k += 10) {
-        fixture f = fixture_open(classes, 1);
-        options o;
-        regression before;
-        double s[N * K], q[N * K];
-        float x[N * D];
-        amun_model_unref(f.model);
-        f.model = two_layers(f.ctx);
-        features_of(&f, x);
-        f.x = x;
-        options_fill(&o, AMUN_UNLEARN_TRW);
-        o.trw.energy = 1.0;
-        o.trw.bias = 1;
-        o.trw.neighbours = k;
-        o.trw.kappa = 0.75;
-        regression_read(&before, f.model);
-        public_scores(&f, &before, &o.trw, s);
-        naive_targets(&f, &before, 1, s, true, 10, 0, q);
-        ck_ok(run(&f, &o, NULL));
-        expect_step(&f, &before, q, 1.0, 1, true);
-        fixture_close(&f);
+    fixture f = fixture_open(classes, 1);
+    options o;
+    regression before;
+    double s[N * K], q[N * K];
+    float earlier[N * D], x[N * D];
+    amun_model_unref(f.model);
+    f.model = dense_layers(f.ctx, stage == 1);
+    memcpy(earlier, f.b.images, sizeof earlier);
+    if (stage == 1) {
+        features_of(&f, "first.weight", f.b.images, earlier);
+    }
+    features_of(&f, "hidden.weight", earlier, x);
+    options_fill(&o, AMUN_UNLEARN_TRW);
+    o.trw.energy = 1.0;
+    o.trw.bias = 1;
+    o.trw.neighbours = neighbours;
+    o.trw.kappa = 0.75;
+    o.trw.stage = stage;
+    regression_read(&before, f.model);
+    f.x = stage == 1 ? earlier : x;
+    public_scores(&f, &before, &o.trw, s);
+    f.x = x;
+    naive_targets(&f, &before, 1, s, true, 10, 0, q);
+    ck_ok(run(&f, &o, NULL));
+    expect_step(&f, &before, q, 1.0, 1, true);
+    fixture_close(&f);
+}
+
+START_TEST(sample_step)
+{
+    for (int32_t stage = 0; stage <= 1; stage++) {
+        expect_sample_step(0, stage);
+        expect_sample_step(10, stage);
     }
 }
 END_TEST
@@ -447,6 +463,12 @@ START_TEST(errors)
     f.gone = gone;
     o.trw.neighbours = 5;
     ck_fails(run(&f, &o, NULL), AMUN_ERROR_INVALID_ARGUMENT, "neighbours: 5");
+    o.trw.neighbours = 0;
+    o.trw.stage = 1;
+    ck_fails(run(&f, &o, NULL), AMUN_ERROR_INVALID_ARGUMENT, "stage: 1 has no effect");
+    o.trw.kappa = 0.5;
+    ck_fails(run(&f, &o, NULL), AMUN_ERROR_INVALID_ARGUMENT, "features at 1, 0..0");
+    o.trw.stage = 0;
     o.trw.kappa = 0.5;
     o.trw.neighbours = 1000;
     ck_fails(run(&f, &o, NULL), AMUN_ERROR_INVALID_ARGUMENT, "1000");
@@ -485,7 +507,7 @@ START_TEST(cancelled)
     fixture f = fixture_open(classes, 1);
     options o;
     amun_model_unref(f.model);
-    f.model = two_layers(f.ctx);
+    f.model = dense_layers(f.ctx, false);
     options_fill(&o, AMUN_UNLEARN_TRW);
     o.trw.kappa = 1.0;
     model_bytes before = bytes_of(f.model);

@@ -32,6 +32,8 @@ from ._handle import Context, default_context
 from ._lib import lib as _library
 from ._nets import Evaluation, Graph, Model, architectures, train
 from ._options import *  # noqa: F403
+from ._probe import (features, forget_quality, gap, loss_attack, loss_attack_logits, probe,
+                     probe_model, prototype, prototype_model)
 from ._results import *  # noqa: F403
 from ._select import Selected, forget_check, forget_check_model, relearn_time, select_rate
 from ._spectral import Local, Spectrum, lipschitz_local

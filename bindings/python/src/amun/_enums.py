@@ -7,8 +7,8 @@ __all__ = ["Dtype", "LogLevel", "Padding", "Mode", "Norm", "FailurePolicy", "Sea
            "AttackLoss", "Clamp", "AttackOutcome", "MiannFeatures", "MiannKernel",
            "UliraVariance", "UliraCentre", "UliraHoldout", "UliraScore", "ClipMethod",
            "ClipBatchnorm", "Schedule", "Optimiser", "EnsembleMethod", "LotosMatch", "Signal",
-           "RmiaMode", "RmiaPopulation", "TrwScore", "TrwControl", "UnlearnMethod", "Verdict",
-           "SelectRule", "SpectrumMethod", "LayerKind", "BoundKind"]
+           "RmiaMode", "RmiaPopulation", "PrototypeScale", "TrwScore", "TrwControl",
+           "UnlearnMethod", "Verdict", "SelectRule", "SpectrumMethod", "LayerKind", "BoundKind"]
 
 
 class Dtype(enum.IntEnum):
@@ -406,6 +406,18 @@ class RmiaPopulation(enum.IntEnum):
     TEST_ONLY = 2
 
 
+class PrototypeScale(enum.IntEnum):
+    """Values of amun_prototype_scale.
+
+    Members:
+      MATCHED: row: the mean feature, as long as the retained rows are on average; bias: the mean
+          of theirs
+      RAW: row: the mean feature; bias: 0
+    """
+    MATCHED = 1
+    RAW = 2
+
+
 class TrwScore(enum.IntEnum):
     """How the similarity of two classes becomes a score.
 
@@ -598,6 +610,7 @@ ENUM_CLASSES: Dict[str, Type[enum.IntEnum]] = {
     "amun_signal": Signal,
     "amun_rmia_mode": RmiaMode,
     "amun_rmia_population": RmiaPopulation,
+    "amun_prototype_scale": PrototypeScale,
     "amun_trw_score": TrwScore,
     "amun_trw_control": TrwControl,
     "amun_unlearn_method": UnlearnMethod,

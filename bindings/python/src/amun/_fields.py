@@ -6,8 +6,8 @@ from typing import Any, Mapping, Optional, Sequence, Tuple, TypedDict, Union
 from ._enums import (Padding, Norm, FailurePolicy, SearchMethod, AttackLoss, MiannFeatures,
                      MiannKernel, UliraVariance, UliraCentre, UliraHoldout, UliraScore,
                      ClipMethod, ClipBatchnorm, Schedule, Optimiser, EnsembleMethod, LotosMatch,
-                     Signal, RmiaMode, RmiaPopulation, TrwScore, TrwControl, UnlearnMethod,
-                     SelectRule, SpectrumMethod)
+                     Signal, RmiaMode, RmiaPopulation, PrototypeScale, TrwScore, TrwControl,
+                     UnlearnMethod, SelectRule, SpectrumMethod)
 from ._options import (ClipOptions, TrainOptions, LotosOptions, RmiaOptions, RivalOptions,
                      TrwOptions)
 from ._struct import PathLike
@@ -304,6 +304,38 @@ class MiaFields(TypedDict, total=False):
     rmia: Union[RmiaOptions, Mapping[str, Any], None]
 
 
+class ProbeFields(TypedDict, total=False):
+    """Keyword arguments of ProbeOptions."""
+    ridge: float
+    limit: int
+    stage: int
+    seed: int
+
+
+class PrototypeFields(TypedDict, total=False):
+    """Keyword arguments of PrototypeOptions."""
+    samples: int
+    draws: int
+    scale: Union[PrototypeScale, str]
+    seed: int
+
+
+class LossmiaFields(TypedDict, total=False):
+    """Keyword arguments of LossmiaOptions."""
+    splits: int
+    test_share: float
+    ridge: float
+    seed: int
+
+
+class QualityFields(TypedDict, total=False):
+    """Keyword arguments of QualityOptions."""
+    delta: float
+    cap: float
+    bin: float
+    intervals: int
+
+
 class RivalFields(TypedDict, total=False):
     """Keyword arguments of RivalOptions."""
     any_label: int
@@ -352,6 +384,7 @@ class TrwFields(TypedDict, total=False):
     forget_weight: float
     noise: float
     control: Union[TrwControl, str]
+    stage: int
     noise_seed: int
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 from ._enums import (Padding, Norm, FailurePolicy, SearchMethod, AttackLoss, MiannFeatures,
                      MiannKernel, UliraVariance, UliraCentre, UliraHoldout, UliraScore,
                      ClipMethod, ClipBatchnorm, Schedule, Optimiser, EnsembleMethod, LotosMatch,
-                     Signal, RmiaMode, RmiaPopulation, TrwScore, TrwControl, UnlearnMethod,
-                     SelectRule, SpectrumMethod)
+                     Signal, RmiaMode, RmiaPopulation, PrototypeScale, TrwScore, TrwControl,
+                     UnlearnMethod, SelectRule, SpectrumMethod)
 from ._struct import Options
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ __all__ = ["CallOptions", "ContextOptions", "Conv2dOptions", "PoolOptions", "Mod
            "SearchOptions", "FgsmOptions", "FfgsmOptions", "PgdLinfOptions", "PgdL2Options",
            "MimOptions", "ApgdOptions", "SquareOptions", "StandardOptions", "MiannOptions",
            "C2stOptions", "UliraOptions", "SvcmiaOptions", "ClipOptions", "TrainOptions",
-           "LotosOptions", "EnsembleTrainOptions", "RmiaOptions", "MiaOptions", "RivalOptions",
-           "TrwOptions", "UnlearnOptions", "TrwSelectOptions", "SelectOptions", "RelearnOptions",
+           "LotosOptions", "EnsembleTrainOptions", "RmiaOptions", "MiaOptions", "ProbeOptions",
+           "PrototypeOptions", "LossmiaOptions", "QualityOptions", "RivalOptions", "TrwOptions",
+           "UnlearnOptions", "TrwSelectOptions", "SelectOptions", "RelearnOptions",
            "SpectrumOptions"]
 
 
@@ -761,6 +762,87 @@ class MiaOptions(Options):
         def __init__(self, **fields: Unpack[_fields.MiaFields]) -> None: ...
 
 
+class ProbeOptions(Options):
+    """Fields of amun_probe_options.
+
+    Fields:
+      ridge: penalty ridge / 2 |w|^2 on standardised features, offsets free; default 1, range
+          [1e-9, 1e9]
+      limit: training rows at most, drawn from more; default 0: all, range [0, 1e9]
+      stage: of amun_probe_model() only: see amun_features_compute(); default 0, range [0, 64]
+      seed: of the draw; default 0
+    """
+    _c_name = "amun_probe_options"
+    _init = "amun_probe_options_init"
+    ridge: float
+    limit: int
+    stage: int
+    seed: int
+
+    if TYPE_CHECKING:
+        def __init__(self, **fields: Unpack[_fields.ProbeFields]) -> None: ...
+
+
+class PrototypeOptions(Options):
+    """Fields of amun_prototype_options.
+
+    Fields:
+      samples: of each forget class, default 5, range [1, 1e6]
+      draws: of other samples; figures are means, default 10, range [1, 10000]
+      scale: default PrototypeScale.MATCHED
+      seed: of the draws; default 0
+    """
+    _c_name = "amun_prototype_options"
+    _init = "amun_prototype_options_init"
+    samples: int
+    draws: int
+    scale: PrototypeScale
+    seed: int
+
+    if TYPE_CHECKING:
+        def __init__(self, **fields: Unpack[_fields.PrototypeFields]) -> None: ...
+
+
+class LossmiaOptions(Options):
+    """Fields of amun_lossmia_options.
+
+    Fields:
+      splits: random splits, default 10, range [1, 10000]
+      test_share: of each side that a split is tested on, default 0.1, range [0.01, 0.9]
+      ridge: penalty ridge / 2 w^2 on the loss as it is, default 1, range [1e-9, 1e9]
+      seed: of the splits, default 0
+    """
+    _c_name = "amun_lossmia_options"
+    _init = "amun_lossmia_options_init"
+    splits: int
+    test_share: float
+    ridge: float
+    seed: int
+
+    if TYPE_CHECKING:
+        def __init__(self, **fields: Unpack[_fields.LossmiaFields]) -> None: ...
+
+
+class QualityOptions(Options):
+    """Fields of amun_quality_options.
+
+    Fields:
+      delta: default 1e-5, range [0, 0.5]
+      cap: epsilon of samples that tell the two groups apart, default 50, range [1e-6, 1e6]
+      bin: each so much of epsilon halves a sample's points, default 0.5, range [1e-6, 1e6]
+      intervals: 1: also rules "between two thresholds" (default), 0: one threshold only
+    """
+    _c_name = "amun_quality_options"
+    _init = "amun_quality_options_init"
+    delta: float
+    cap: float
+    bin: float
+    intervals: int
+
+    if TYPE_CHECKING:
+        def __init__(self, **fields: Unpack[_fields.QualityFields]) -> None: ...
+
+
 class RivalOptions(Options):
     """One struct for all of them: each method reads its own fields. NULL means the defaults, which
     are those of the papers or of their released code (docs/unlearning.md says which).
@@ -868,6 +950,9 @@ class TrwOptions(Options):
       noise: standard deviation of Gaussian noise on the scores, as a multiple of theirs, default
           0, range [0, 100]
       control: default TrwControl.NONE
+      stage: sample-dependent scores read the inputs of the last dense layer (0, default) or the
+          features so many stages before it, as amun_features_compute() does; range [0, 64], above
+          0 needs kappa
       noise_seed: of the noise and the permutation, default 0
     """
     _c_name = "amun_trw_options"
@@ -886,6 +971,7 @@ class TrwOptions(Options):
     forget_weight: float
     noise: float
     control: TrwControl
+    stage: int
     noise_seed: int
 
     if TYPE_CHECKING:

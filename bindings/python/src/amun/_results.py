@@ -10,8 +10,8 @@ from ._enums import (Clamp, Verdict, LayerKind, BoundKind)
 
 __all__ = ["Progress", "MemoryStats", "Miann", "C2st", "Ulira", "UliraSamples", "Distance",
            "Svcmia", "ClipResult", "TrainResult", "TransferResult", "Certificate", "TransferGap",
-           "Audit", "UnlearnResult", "UnlearnBound", "ForgetCheck", "SelectTrial", "Relearn",
-           "LayerSpectrum", "Lipschitz"]
+           "Audit", "Gap", "Probe", "Prototype", "Lossmia", "Quality", "UnlearnResult",
+           "UnlearnBound", "ForgetCheck", "SelectTrial", "Relearn", "LayerSpectrum", "Lipschitz"]
 
 
 class Progress(NamedTuple):
@@ -372,6 +372,107 @@ class Audit(NamedTuple):
     references: int
 
 
+class Gap(NamedTuple):
+    """Any number of the unlearned model beside the same number of retrained ones.
+
+    Fields:
+      models
+      unlearned
+      retrained: mean
+      gap: |unlearned - retrained|; ideal: not above the null
+      null_mean: the gap of each retrained model to the mean of the others: mean
+      null_sd: and sample deviation; both NaN for one retrained model
+    """
+    models: int
+    unlearned: float
+    retrained: float
+    gap: float
+    null_mean: float
+    null_sd: float
+
+
+class Probe(NamedTuple):
+    """A new head for all classes, on features that stay as they are.
+
+    Fields:
+      fitted: rows
+      tested: rows
+      forget_accuracy: on test rows of the forget classes
+      remain_accuracy: on the others; NaN without any
+      fit_accuracy: on the rows it was fitted on
+      auc: test rows of the forget classes above the others, by the log-odds that the probe gives
+          to the forget classes together; NaN without both kinds
+      logits: [m, classes], the probe's on the test rows; None from a model
+    """
+    fitted: int
+    tested: int
+    forget_accuracy: float
+    remain_accuracy: float
+    fit_accuracy: float
+    auc: float
+    logits: Optional[np.ndarray]
+
+
+class Prototype(NamedTuple):
+    """A head whose rows of the forget classes are the mean features of a few samples: relearning
+    in no steps.
+
+    Fields:
+      tested: rows
+      forget_before: accuracies on test rows with the head as it is; NaN without such rows
+      remain_before: accuracies on test rows with the head as it is; NaN without such rows
+      forget_accuracy: with prototypes: mean over the draws, sample deviation (NaN for one)
+      forget_sd: with prototypes: mean over the draws, sample deviation (NaN for one)
+      remain_accuracy: what the new rows take from the others
+      remain_sd: what the new rows take from the others
+    """
+    tested: int
+    forget_before: float
+    remain_before: float
+    forget_accuracy: float
+    forget_sd: float
+    remain_accuracy: float
+    remain_sd: float
+
+
+class Lossmia(NamedTuple):
+    """Logistic regression on one number per sample, its loss.
+
+    Fields:
+      rows: of each side: what the smaller one has
+      accuracy: on the tested parts, mean over the splits; 50: nothing is told
+      sd: sample deviation over the splits; NaN for one
+      auc: forget samples below unseen ones, all of both; 50: nothing is told
+    """
+    rows: int
+    accuracy: float
+    sd: float
+    auc: float
+
+
+class Quality(NamedTuple):
+    """Fields of amun_quality.
+
+    Fields:
+      unlearned: models of each side, samples
+      retrained: models of each side, samples
+      rows: models of each side, samples
+      score: mean points, in (0, 1]; 1: no sample tells the groups apart
+      epsilon_mean
+      epsilon_median
+      capped: samples with epsilon `cap`
+      epsilon: [n], of each sample
+    """
+    unlearned: int
+    retrained: int
+    rows: int
+    score: float
+    epsilon_mean: float
+    epsilon_median: float
+    capped: int
+    epsilon: np.ndarray
+
+
 class UnlearnResult(NamedTuple):
     """What a run did.
 
@@ -559,6 +660,11 @@ RESULT_CLASSES: Dict[str, Any] = {
     "amun_certificate": Certificate,
     "amun_transfer_gap": TransferGap,
     "amun_audit": Audit,
+    "amun_gap": Gap,
+    "amun_probe": Probe,
+    "amun_prototype": Prototype,
+    "amun_lossmia": Lossmia,
+    "amun_quality": Quality,
     "amun_unlearn_result": UnlearnResult,
     "amun_unlearn_bound": UnlearnBound,
     "amun_forget_check": ForgetCheck,
