@@ -222,9 +222,9 @@ def main():
     except ImportError:
         theirs = None
     if sys.argv[1:2] == ["golden"]:
+        theirs["probe"] = [np.round(z, 6).tolist() for z in theirs["probe"]]
         with open(sys.argv[2], "w", encoding="utf-8") as file:
-            json.dump(json.loads(json.dumps(theirs), parse_float=lambda v: round(float(v), 6)), file)
-            file.write("\n")
+            file.write(json.dumps(theirs) + "\n")
         return 0
     if theirs is not None:
         compare(theirs, "scikit-learn")
