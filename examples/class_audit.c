@@ -161,6 +161,7 @@ typedef struct told {
     amun_c2st test;
     amun_distance distance;
     amun_ulira ratio;
+    amun_quality quality;
     double *shares; /* [models + 1][classes] */
     bool has_ratio;
 } told;
@@ -180,13 +181,51 @@ static int32_t number_of(const char *word, const char *words)
 #define FEATURES "logits|logprobs|probs|scalar"
 #define KERNELS "linear|rbf|hinge"
 
+/* phi = log p_y - log(1 - p_y) of the rows of the class, [models][*rows]. */
+static double *scores_of(const outputs *o, const amun_tensor_view *labels, int64_t forget,
+                         size_t *rows)
+{
+    const size_t models = (size_t)o->shape[0], n = (size_t)o->shape[1];
+    const size_t size = n * (size_t)o->shape[2];
+    const int64_t *label = labels->data;
+    double *phi = ex_alloc(n, sizeof *phi), *kept = ex_alloc(models * n, sizeof *kept);
+    size_t count = 0;
+    for (size_t m = 0; m < models; m++) {
+        amun_tensor_view one;
+        ex_check(
+            amun_tensor_view_init(&one, o->values + m * size, AMUN_DTYPE_F64, 2, o->shape + 1));
+        ex_check(amun_ulira_phi(phi, &one, labels));
+        for (size_t i = 0; i < n; i++) {
+            if (label[i] == forget) {
+                kept[count++] = phi[i];
+            }
+        }
+    }
+    *rows = count / models;
+    free(phi);
+    return kept;
+}
+
+static void find_quality(told *t, const arguments *a, const outputs *retrained,
+                         const outputs *shadows, const amun_tensor_view *labels)
+{
+    size_t rows = 0;
+    double *first = scores_of(shadows, labels, a->forget, &rows);
+    double *second = scores_of(retrained, labels, a->forget, &rows);
+    ex_check(amun_quality_compute(&t->quality, NULL, first, (size_t)shadows->shape[0], second,
+                                  (size_t)retrained->shape[0], rows, NULL));
+    free(first);
+    free(second);
+}
+
 static told audit(const arguments *a, const outputs *retrained, const amun_tensor_view *unlearned,
                   const outputs *shadows, const amun_tensor_view *labels)
 {
     told t = {.nearest = {.struct_size = sizeof t.nearest},
               .test = {.struct_size = sizeof t.test},
               .distance = {.struct_size = sizeof t.distance},
-              .ratio = {.struct_size = sizeof t.ratio}};
+              .ratio = {.struct_size = sizeof t.ratio},
+              .quality = {.struct_size = sizeof t.quality}};
     amun_miann_options nearest;
     amun_c2st_options test;
     const amun_tensor_view *r = &retrained->view;
@@ -206,6 +245,7 @@ static told audit(const arguments *a, const outputs *retrained, const amun_tenso
     if (shadows->values != NULL) {
         ex_check(
             amun_ulira_class(&t.ratio, &shadows->view, r, unlearned, labels, &a->forget, 1, NULL));
+        find_quality(&t, a, retrained, shadows, labels);
         t.has_ratio = true;
     }
     return t;
@@ -256,6 +296,9 @@ static void print_table(const told *t, const row *rows, size_t count, size_t mod
         printf(
             "U-LiRA: AUC %.2f %%, balanced accuracy %.2f %%, flagged %.2f %%, retrained %.2f %%\n",
             t->ratio.auc, t->ratio.balanced_accuracy, t->ratio.flagged, t->ratio.flagged_retrained);
+        printf("forgetting quality: %.4f, median epsilon %.3f (means something with hundreds of "
+               "models on each side)\n",
+               t->quality.score, t->quality.epsilon_median);
     }
     printf("\n%-26s %10s %12s %8s\n", "", "unlearned", "null, mean", "sd");
     for (size_t i = 0; i < count; i++) {
@@ -293,6 +336,8 @@ static void write_json(const arguments *a, const told *t, const row *rows, size_
         ex_json_real(&json, "ulira_balanced_accuracy", t->ratio.balanced_accuracy);
         ex_json_real(&json, "ulira_flagged", t->ratio.flagged);
         ex_json_real(&json, "ulira_flagged_retrained", t->ratio.flagged_retrained);
+        ex_json_real(&json, "forget_quality", t->quality.score);
+        ex_json_real(&json, "epsilon_median", t->quality.epsilon_median);
     }
     ex_json_array_begin(&json, "figures");
     for (size_t i = 0; i < count; i++) {
@@ -346,7 +391,8 @@ int main(int argc, char **argv)
         {"forget", EX_INT, &a.forget, 0, 65535, NULL, "the class to be forgotten (default 0)",
          false},
         {"shadows", EX_FILES, &a.shadows, 0, 0, NULL,
-         "three or more other models, trained and unlearned alike: U-LiRA", false},
+         "three or more other models, trained and unlearned alike: U-LiRA, forgetting quality",
+         false},
         {"features", EX_CHOICE, &a.features, 0, 0, FEATURES, "of MIA-NN (default logits)", false},
         {"kernel", EX_CHOICE, &a.kernel, 0, 0, KERNELS, "of MIA-NN (default linear)", false},
         {"top-m", EX_INT, &a.top_m, 1, 65536, NULL, "classes in the top gap (default 3)", false},

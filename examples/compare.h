@@ -59,6 +59,14 @@ amun_model *compare_train(const compare_job *job, const char *name, const compar
 amun_model *compare_unlearn(const compare_job *job, const compare_method *row, compare_case *c,
                             double *seconds);
 
+/* ---- compare_inside.c ------------------------------------------------------------------------ */
+
+/* Of a model that should have forgotten classes, percent: linear probe (accuracy on the forgotten
+ * classes, AUC), prototypes of a few samples (accuracy on the forgotten classes, on the others). */
+enum { COMPARE_INSIDE = 4 };
+void compare_inside(const compare_job *job, const amun_model *model,
+                    double figures[COMPARE_INSIDE]);
+
 /* ---- compare_class.c, compare_samples.c ------------------------------------------------------ */
 
 void compare_class(const compare_job *job);

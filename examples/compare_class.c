@@ -1,13 +1,32 @@
 /* compare_class.c - comparison on forgotten classes: accuracies, MIA-NN, classifier two-sample
- * test, U-LiRA, and which class the forgotten images go to. */
+ * test, U-LiRA, which class the forgotten images go to, and what is left of them inside the model.
+ */
 #include <inttypes.h>
 
 #include "compare.h"
 #include "picture.h"
 
-enum { ACC_R, ACC_F, ACC_DF, MIA, NN_GAP, TOP_GAP, C2ST, TV, FIGURES };
+/* What a model says; then, from INSIDE on, what is left inside it. */
+enum {
+    ACC_R,
+    ACC_F,
+    ACC_DF,
+    MIA,
+    NN_GAP,
+    TOP_GAP,
+    C2ST,
+    TV,
+    INSIDE,
+    PROBE = INSIDE,
+    PROBE_AUC,
+    PROTOTYPE,
+    PROTOTYPE_R,
+    LOSS,
+    FIGURES
+};
 static const char *const figure_names[FIGURES] = {
-    "acc_r", "acc_f", "acc_df", "mia_kodge", "miann_gap", "miann_top_gap", "c2st", "tv"};
+    "acc_r", "acc_f",   "acc_df",    "mia_kodge",   "miann_gap",       "miann_top_gap", "c2st",
+    "tv",    "probe_f", "probe_auc", "prototype_f", "prototype_acc_r", "loss_attack"};
 
 /* Logits of several models on the same images, [models][rows][classes]. */
 typedef struct outputs {
@@ -161,6 +180,11 @@ static void take(const table *t, row *r, size_t run, amun_model *model, double s
               r->out.forget + run * t->forget * t->classes);
     logits_of(t, model, t->job->data.train, t->kept, t->remain,
               r->out.remain + run * t->remain * t->classes);
+    double inside[COMPARE_INSIDE];
+    compare_inside(t->job, model, inside);
+    for (int k = 0; k < COMPARE_INSIDE; k++) {
+        r->figures[INSIDE + k][run] = inside[k];
+    }
     r->seconds[run] = seconds;
     amun_model_unref(model);
 }
@@ -237,7 +261,8 @@ static void view1(amun_tensor_view *view, int64_t *labels, size_t rows)
     ex_check(amun_tensor_view_init(view, labels, AMUN_DTYPE_I64, 1, &(int64_t){(int64_t)rows}));
 }
 
-/* Fitted on D_R against D_F, asked about the test images of the forgotten classes. */
+/* Fitted on D_R against D_F, asked about the test images of the forgotten classes; and losses of
+ * D_F against those of these test images. */
 static void membership(const table *t, row *r, size_t run)
 {
     const float *test = r->out.test + run * t->test * t->classes;
@@ -246,6 +271,7 @@ static void membership(const table *t, row *r, size_t run)
     size_t count = 0;
     amun_tensor_view views[3], label_views[3];
     amun_svcmia result = {.struct_size = sizeof result};
+    amun_lossmia loss = {.struct_size = sizeof loss};
     for (size_t i = 0; i < t->test; i++) {
         if (is_forgotten(t->job, t->labels[i])) {
             memcpy(queries + count * t->classes, test + i * t->classes,
@@ -265,6 +291,9 @@ static void membership(const table *t, row *r, size_t run)
         ex_check(status);
     }
     r->figures[MIA][run] = status == AMUN_OK ? result.confidence : (double)NAN;
+    ex_check(
+        amun_lossmia_logits(&loss, &views[1], &label_views[1], &views[2], &label_views[2], NULL));
+    r->figures[LOSS][run] = loss.accuracy;
     free(queries);
     free(labels);
 }
@@ -351,7 +380,9 @@ static void write_row(ex_json *json, const table *t, const row *r)
     printf("%-28.60s", r->name);
     for (int k = 0; k < FIGURES; k++) {
         compare_spread(r->figures[k], r->runs, &mean, &sd);
-        compare_print(mean, sd);
+        if (k < INSIDE) {
+            compare_print(mean, sd);
+        }
         ex_json_reals(json, figure_names[k], r->figures[k], r->runs);
     }
     if (isnan(r->ulira)) {
@@ -365,6 +396,22 @@ static void write_row(ex_json *json, const table *t, const row *r)
     ex_json_reals(json, "routing", r->routing, t->classes);
     ex_json_reals(json, "seconds", r->seconds, r->runs);
     ex_json_object_end(json);
+}
+
+static void print_inside(const table *t)
+{
+    printf("\nwhat is left inside, percent; retrain is what to meet:\n%-28s %15s %15s %15s %15s "
+           "%15s\n",
+           "", "probe ACC_f", "probe AUC", "5 samples ACC_f", "ACC_r with it", "loss attack");
+    for (size_t r = 0; r < t->count; r++) {
+        printf("%-28.60s", t->rows[r].name);
+        for (int k = INSIDE; k < FIGURES; k++) {
+            double mean, sd;
+            compare_spread(t->rows[r].figures[k], t->rows[r].runs, &mean, &sd);
+            compare_print(mean, sd);
+        }
+        printf("\n");
+    }
 }
 
 static void print_routing(const table *t)
@@ -412,6 +459,7 @@ static void report(const table *t)
     }
     ex_json_array_end(&json);
     ex_json_close(&json);
+    print_inside(t);
     print_routing(t);
     if (t->job->png != NULL) {
         draw_routing(t);

@@ -12,7 +12,7 @@
 /* Flags that begin with "trw-"; what is not given stays NaN, negative or NULL. */
 typedef struct tilt_arguments {
     double beta, temperature, energy, kappa, forget_floor, forget_weight, noise;
-    int64_t components, neighbours, noise_seed;
+    int64_t components, neighbours, stage, noise_seed;
     const char *score, *control;
     bool bias, balanced, frozen, select;
 } tilt_arguments;
@@ -58,6 +58,7 @@ static void fill_tilt(amun_trw_options *trw, const tilt_arguments *t)
     set_real(&trw->noise, t->noise);
     trw->components = (int32_t)t->components;
     trw->neighbours = (int32_t)t->neighbours;
+    trw->stage = (int32_t)t->stage;
     trw->noise_seed = (uint64_t)t->noise_seed;
     trw->score = t->score != NULL ? number_of(t->score, TRW_SCORES) : trw->score;
     trw->control = t->control != NULL ? number_of(t->control, TRW_CONTROLS) : trw->control;
@@ -237,7 +238,7 @@ int main(int argc, char **argv)
                    .out = "unlearned.safetensors",
                    .forget = EX_FORGET_DEFAULTS,
                    .training = EX_TRAINING_DEFAULTS,
-                   .tilt = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, 0, 0, 0, NULL, NULL, false, false,
+                   .tilt = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, 0, 0, 0, 0, NULL, NULL, false, false,
                             false, false}};
     tilt_arguments *t = &a.tilt;
     const ex_option options[] = {
@@ -270,6 +271,8 @@ int main(int argc, char **argv)
         {"trw-kappa", EX_REAL, &t->kappa, 0, 1, NULL, "share of each sample's own scores", false},
         {"trw-neighbours", EX_INT, &t->neighbours, 0, 100000, NULL,
          "these by so many neighbours (default 0: by class means)", false},
+        {"trw-stage", EX_INT, &t->stage, 0, 64, NULL,
+         "of features so many stages before the last layer's (default 0)", false},
         {"trw-forget-floor", EX_REAL, &t->forget_floor, 0, 0.1, NULL,
          "probability left to the forget classes", false},
         {"trw-forget-weight", EX_REAL, &t->forget_weight, 0, 1000, NULL,

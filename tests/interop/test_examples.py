@@ -21,7 +21,7 @@ EXAMPLES, DATA = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 PART = sys.argv[4] if len(sys.argv) > 4 else "all"  # two halves, side by side
 FOLDER = os.path.join(os.path.abspath(sys.argv[3]), "examples_run_" + PART)
 PROGRAMS = ["train", "predict", "attack", "unlearn", "audit", "class_audit", "spectrum",
-            "clip", "compare", "ensemble", "quickstart"]
+            "clip", "compare", "ensemble", "noise_study", "quickstart"]
 SMALL = ["--epochs", "1", "--threads", "1"]
 results = []
 
@@ -380,6 +380,8 @@ def test_class_audit():
     check(0 <= told["ulira_auc"] <= 100 and "ulira_gap" in figures
           and figures["miann_top_gap"] == dict(figures["miann_gap"], name="miann_top_gap"),
           "U-LiRA, another feature", told)
+    check(0 < told["forget_quality"] <= 1 and 0 <= told["epsilon_median"] <= 50,
+          "forgetting quality", told)
     refused("labels that are no whole numbers", 2, "expected i8", "class_audit", *args, "--labels",
             "u.npy")
     refused("logits that are none", 2, "y.npy", "class_audit", *args, "--unlearned", "y.npy")
@@ -443,6 +445,27 @@ def test_clip():
     refused("not a model", 2, "empty", "clip", "--model", "empty")
 
 
+def test_noise_study():
+    out = works("noise_study", "noise_study", *SMALL, "--class", 3, "--retrained", 2, "--draws", 2,
+                "--trw-epochs", 1, "--trw-batch", 256, "--json", "noise.json")
+    told = load("noise.json")
+    rows = {row["scores"]: row for row in told["rows"]}
+    check(told["program"] == "noise_study" and told["forget"] == 3 and list(rows) == [
+        "as they are", "noise 0.25", "noise 0.5", "noise 1", "noise 2", "permuted", "reversed",
+        "uniform", "ranks"], "the scores it tries", told)
+    check(all(len(row[f]) == (2 if name.startswith(("noise", "perm")) else 1)
+              and all(0 <= v <= 100 for v in row[f])
+              for name, row in rows.items() for f in ("miann_gap", "tv", "acc_r", "acc_f")),
+          "their figures", told)
+    check(rows["noise 0.5"]["tv"][0] != rows["noise 0.5"]["tv"][1] != rows["as they are"]["tv"][0],
+          "each draw is another", told)
+    mean = sum(rows["noise 0.5"]["miann_gap"]) / 2
+    check(told["passed"] == (mean <= 1.5 * rows["as they are"]["miann_gap"][0])
+          and out.rstrip().endswith(": passed" if told["passed"] else ": not passed"),
+          "the verdict", (told, out))
+    refused("no such class", 2, "class 12", "noise_study", *SMALL, "--class", 12)
+
+
 def test_compare():
     base = ["compare", *SMALL, "--work", "compare_work", "--seeds", 1, "--retrained", 2]
     methods = "finetune:epochs=1:lr=0.05,trw:epochs=1:beta=2,gradient_ascent:epochs=1"
@@ -452,7 +475,8 @@ def test_compare():
     names = [row["name"] for row in told["rows"]]
     check(told["schema"] == "amun.compare/1" and told["forget"] == "classes"
           and names == ["original", "retrain", *methods.split(",")], "its rows", told)
-    figures = ("acc_r", "acc_f", "acc_df", "miann_gap", "miann_top_gap", "c2st", "tv")
+    figures = ("acc_r", "acc_f", "acc_df", "miann_gap", "miann_top_gap", "c2st", "tv", "probe_f",
+               "probe_auc", "prototype_f", "prototype_acc_r", "loss_attack")
     runs = {row["name"]: 2 if row["name"] == "retrain" else 1 for row in told["rows"]}
     check(all(len(row[f]) == runs[row["name"]] and all(0 <= v <= 300 for v in row[f])
               for row in told["rows"] for f in figures), "its figures", told)
@@ -694,6 +718,7 @@ def main():
     if PART != "tools":
         test_clip()
         test_compare()
+        test_noise_study()
         test_ensemble()
         test_ensemble_study()
         told = test_quickstart()
