@@ -1,5 +1,4 @@
 /* features.c - features of images at a stage of a network. */
-#include "amun/probe.h"
 #include "data/data.h"
 #include "nn/prefix.h"
 #include "train/train.h"

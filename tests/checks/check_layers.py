@@ -14,7 +14,7 @@ PUBLIC = {"version": "core", "base": "core", "context": "core", "tensor": "core"
           "search": "attack",
           "spectral": "spectral", "clip": "spectral", "ensemble": "ensemble",
           "unlearn": "unlearn", "rivals": "unlearn", "trw": "unlearn", "mia": "mia",
-          "select": "mia", "audit": "mia"}
+          "select": "mia", "audit": "mia", "probe": "mia"}
 PUBLIC_SYSTEM = {"stddef.h", "stdint.h"}
 
 # (pattern of the header, files that may include it, name)

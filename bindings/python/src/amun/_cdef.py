@@ -651,6 +651,8 @@ typedef struct amun_train_result {
 } amun_train_result;
 amun_status amun_train_run(amun_train_result *result, amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, const amun_train_options *opts, const amun_call_options *call);
 amun_status amun_model_evaluate(double *accuracy, double *loss, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, const amun_call_options *call);
+amun_status amun_features_width(int64_t *width, const amun_model *model, int32_t stage);
+amun_status amun_features_compute(float *features, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, int32_t stage, const amun_call_options *call);
 
 /* ensemble.h */
 typedef struct amun_ensemble amun_ensemble;
@@ -836,8 +838,6 @@ amun_status amun_report_table(const amun_report *report, char *buf, size_t cap, 
 amun_status amun_report_write(const amun_report *report, const char *path);
 
 /* probe.h */
-amun_status amun_features_width(int64_t *width, const amun_model *model, int32_t stage);
-amun_status amun_features_compute(float *features, const amun_model *model, const amun_dataset *data, const int64_t *indices, size_t count, int32_t stage, const amun_call_options *call);
 typedef struct amun_gap {
     size_t struct_size;
     int64_t models;

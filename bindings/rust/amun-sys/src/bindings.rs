@@ -1322,6 +1322,8 @@ extern "C" {
     pub fn amun_train_options_init(opts: *mut amun_train_options, size: usize) -> amun_status;
     pub fn amun_train_run(result: *mut amun_train_result, model: *mut amun_model, data: *const amun_dataset, indices: *const i64, count: usize, opts: *const amun_train_options, call: *const amun_call_options) -> amun_status;
     pub fn amun_model_evaluate(accuracy: *mut f64, loss: *mut f64, model: *const amun_model, data: *const amun_dataset, indices: *const i64, count: usize, call: *const amun_call_options) -> amun_status;
+    pub fn amun_features_width(width: *mut i64, model: *const amun_model, stage: i32) -> amun_status;
+    pub fn amun_features_compute(features: *mut f32, model: *const amun_model, data: *const amun_dataset, indices: *const i64, count: usize, stage: i32, call: *const amun_call_options) -> amun_status;
     pub fn amun_ensemble_create(ensemble: *mut *mut amun_ensemble, ctx: *mut amun_context, models: *const *mut amun_model, count: usize) -> amun_status;
     pub fn amun_ensemble_ref(ensemble: *mut amun_ensemble) -> *mut amun_ensemble;
     pub fn amun_ensemble_unref(ensemble: *mut amun_ensemble);
@@ -1364,8 +1366,6 @@ extern "C" {
     pub fn amun_report_get(report: *const amun_report, method: *const c_char, mean: *mut amun_audit, sd: *mut amun_audit, seconds: *mut f64) -> amun_status;
     pub fn amun_report_table(report: *const amun_report, buf: *mut c_char, cap: usize, needed: *mut usize) -> amun_status;
     pub fn amun_report_write(report: *const amun_report, path: *const c_char) -> amun_status;
-    pub fn amun_features_width(width: *mut i64, model: *const amun_model, stage: i32) -> amun_status;
-    pub fn amun_features_compute(features: *mut f32, model: *const amun_model, data: *const amun_dataset, indices: *const i64, count: usize, stage: i32, call: *const amun_call_options) -> amun_status;
     pub fn amun_gap_compute(result: *mut amun_gap, unlearned: f64, retrained: *const f64, models: usize) -> amun_status;
     pub fn amun_probe_options_init(opts: *mut amun_probe_options, size: usize) -> amun_status;
     pub fn amun_probe_compute(result: *mut amun_probe, logits: *mut f64, fit: *const amun_tensor_view, fit_labels: *const amun_tensor_view, test: *const amun_tensor_view, test_labels: *const amun_tensor_view, classes: i64, forget: *const i64, n_forget: usize, opts: *const amun_probe_options) -> amun_status;

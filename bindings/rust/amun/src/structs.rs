@@ -2043,10 +2043,8 @@ pub struct Prototype {
     /// rows
     pub tested: i64,
     pub forget_before: f64,
-    /// accuracies on test rows with the head as it is; NaN without such rows
     pub remain_before: f64,
     pub forget_accuracy: f64,
-    /// with prototypes: mean over the draws, sample deviation (NaN for one)
     pub forget_sd: f64,
     /// what the new rows take from the others
     pub remain_accuracy: f64,
@@ -2080,7 +2078,7 @@ impl Prototype {
 pub struct LossmiaOptions {
     /// random splits, default 10, range \[1, 10000\]
     pub splits: i32,
-    /// of each side that a split is tested on, default 0.1, range \[0.01, 0.9\]
+    /// of each side, tested on, default 0.1, range \[0.01, 0.9\]
     pub test_share: f64,
     /// penalty ridge / 2 w^2 on the loss as it is, default 1, range \[1e-9, 1e9\]
     pub ridge: f64,
@@ -2152,11 +2150,11 @@ impl Lossmia {
 pub struct QualityOptions {
     /// default 1e-5, range \[0, 0.5\]
     pub delta: f64,
-    /// epsilon of samples that tell the two groups apart, default 50, range \[1e-6, 1e6\]
+    /// epsilon of samples that tell the groups apart, default 50, range \[1e-6, 1e6\]
     pub cap: f64,
-    /// each so much of epsilon halves a sample's points, default 0.5, range \[1e-6, 1e6\]
+    /// of epsilon; each halves a sample's points, default 0.5, range \[1e-6, 1e6\]
     pub bin: f64,
-    /// 1: also rules "between two thresholds" (default), 0: one threshold only
+    /// 1: also rules "between two thresholds" (default), 0: one threshold
     pub intervals: i32,
 }
 
