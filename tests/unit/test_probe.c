@@ -425,6 +425,43 @@ START_TEST(test_on_a_model)
 }
 END_TEST
 
+/* The n-th allocation fails: a status, nothing left behind, and the model is free for others. */
+START_TEST(test_out_of_memory)
+{
+    test_allocator memory;
+    memset(&memory, 0, sizeof memory);
+    amun_context *ctx = test_context(&memory);
+    blobs train;
+    const int64_t gone[1] = {1};
+    blobs_make(&train, ctx, 30, 1, SIDE, SIDE, 3, 2);
+    amun_model *model = network(ctx, 0);
+    for (int kind = 0; kind < 2; kind++) {
+        amun_status status = AMUN_ERROR_OUT_OF_MEMORY;
+        for (int64_t n = 1; status != AMUN_OK; n++) {
+            amun_probe a = {.struct_size = sizeof a};
+            amun_prototype b = {.struct_size = sizeof b};
+            const int64_t blocks = memory.live_blocks;
+            ck_assert(n < 1000);
+            memory.fail_at = n;
+            status =
+                kind == 0
+                    ? amun_probe_model(&a, model, train.data, train.data, gone, 1, NULL, NULL)
+                    : amun_prototype_model(&b, model, train.data, train.data, gone, 1, NULL, NULL);
+            const bool failed = memory.fail_at == 0;
+            memory.fail_at = 0;
+            ck_assert_msg(status == (failed ? AMUN_ERROR_OUT_OF_MEMORY : AMUN_OK), "%d, %lld: %s",
+                          kind, (long long)n, amun_last_error_message());
+            ck_assert_int_eq(memory.live_blocks, blocks);
+        }
+    }
+    amun_model_unref(model);
+    blobs_free(&train);
+    amun_context_unref(ctx);
+    ck_assert_int_eq(memory.live_blocks, 0);
+    ck_assert_int_eq(memory.wrong, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("probe");
@@ -435,5 +472,6 @@ int main(void)
     tcase_add_test(tc, test_refused);
     tcase_add_test(tc, test_prototype);
     tcase_add_test(tc, test_on_a_model);
+    tcase_add_test(tc, test_out_of_memory);
     return amun_test_main("probe", (TCase *[]){tc, NULL});
 }
