@@ -808,7 +808,7 @@ class LossmiaOptions(Options):
 
     Fields:
       splits: random splits, default 10, range [1, 10000]
-      test_share: of each side that a split is tested on, default 0.1, range [0.01, 0.9]
+      test_share: of each side, tested on, default 0.1, range [0.01, 0.9]
       ridge: penalty ridge / 2 w^2 on the loss as it is, default 1, range [1e-9, 1e9]
       seed: of the splits, default 0
     """
@@ -828,9 +828,9 @@ class QualityOptions(Options):
 
     Fields:
       delta: default 1e-5, range [0, 0.5]
-      cap: epsilon of samples that tell the two groups apart, default 50, range [1e-6, 1e6]
-      bin: each so much of epsilon halves a sample's points, default 0.5, range [1e-6, 1e6]
-      intervals: 1: also rules "between two thresholds" (default), 0: one threshold only
+      cap: epsilon of samples that tell the groups apart, default 50, range [1e-6, 1e6]
+      bin: of epsilon; each halves a sample's points, default 0.5, range [1e-6, 1e6]
+      intervals: 1: also rules "between two thresholds" (default), 0: one threshold
     """
     _c_name = "amun_quality_options"
     _init = "amun_quality_options_init"

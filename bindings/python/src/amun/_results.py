@@ -419,10 +419,10 @@ class Prototype(NamedTuple):
 
     Fields:
       tested: rows
-      forget_before: accuracies on test rows with the head as it is; NaN without such rows
-      remain_before: accuracies on test rows with the head as it is; NaN without such rows
-      forget_accuracy: with prototypes: mean over the draws, sample deviation (NaN for one)
-      forget_sd: with prototypes: mean over the draws, sample deviation (NaN for one)
+      forget_before: Accuracies on test rows with the head as it is; NaN without such rows.
+      remain_before: Accuracies on test rows with the head as it is; NaN without such rows.
+      forget_accuracy: With prototypes: mean over the draws, sample deviation (NaN for one draw).
+      forget_sd: With prototypes: mean over the draws, sample deviation (NaN for one draw).
       remain_accuracy: what the new rows take from the others
       remain_sd: what the new rows take from the others
     """
