@@ -3,6 +3,8 @@
 # meson.build. What it takes is in docs/debian/control. DEB_BUILD_OPTIONS as usual, for example
 # "nocheck parallel=1". Ends with lintian's verdict, if there is a lintian, and the names of the packages.
 set -eu
+# what Debian has, and nothing else that may stand before it
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 out=${1:-$root/build-debian}
 for tool in git dpkg-buildpackage dh; do

@@ -53,7 +53,8 @@ def shell(page, options):
             pathlib.Path(folder, name).symlink_to(target)
         for language, content in blocks(page):
             if language == "sh" and not NOT_RUN.match(content):
-                done = subprocess.run(["bash", "-euc", content], cwd=folder, text=True, check=False,
+                quick = re.sub(r"--references \d+", "--references 2", content)  # they take nearly all the time
+                done = subprocess.run(["bash", "-euc", quick], cwd=folder, text=True, check=False,
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 said, ran = done.stdout, ran + 1
                 print(content + said, flush=True)
