@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 # Building is what came before this test; the others need a place to install to.
@@ -34,8 +35,9 @@ int32_t show(const amun_progress *p, void *user_data);
 
 
 def blocks(text):
-    """(language, content) of each fenced block, in order."""
-    return [(m.group(1), m.group(2)) for m in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)]
+    """(language, content) of each fenced block, in order; those in lists are indented."""
+    return [(m.group(2), textwrap.dedent(m.group(3)))
+            for m in re.finditer(r"^( *)```(\w*)\n(.*?)^\1```$", text, re.M | re.S)]
 
 
 def shape(text):
@@ -99,7 +101,7 @@ def self_test(options):
              ("shell: output", shell("```sh\necho a 12\n```\n\n```\nb 13\n```\n", options)),
              ("python", python("```python\nassert False\n```\n", options)),
              ("c", c("page", "```c\namun_nonsense();\n```\n", options))]
-    right = [("shell", shell("```sh\necho 'a   12 b'; echo x...\n```\nProse.\n```\na 3.5 b\n```\n", options)),
+    right = [("shell", shell("1. A list\n\n   ```sh\n   echo 'a   12 b'; echo x...\n   ```\n\nProse.\n```\na 3.5 b\n```\n", options)),
              ("python", python("```python\nx = 1\n```\n```python\nassert x\n```\n", options)),
              ("c", c("page", "```c\nsize_t n = count;\n```\n```c\nstatic int f(void);\n```\n", options))]
     return [f"{name}: nothing was found" for name, (found, _) in wrong if not found] \
