@@ -124,7 +124,18 @@ class Tree:
         check("conv" in said, "spectrum lists layers", said)
 
 
+def subproject(folder):
+    """The source itself as a subproject, configured only."""
+    (folder / "subprojects").mkdir(parents=True)
+    (folder / "subprojects/amun").symlink_to(SOURCE)
+    shutil.copy(SOURCE / "examples/minimal.c", folder)
+    (folder / "meson.build").write_text(blocks("meson")[0], encoding="utf-8")
+    said = run("subproject: configure", ["meson", "setup", folder / "build", folder, "-Damun:tests=disabled"])
+    check("amun: YES" in said, "subproject: is taken", said)
+
+
 def prefix(options, folder):
+    subproject(folder / "sub")
     dest = folder / "dest"
     run("meson install", ["meson", "install", "-C", options.build, "--no-rebuild", "--destdir", dest])
     strays = sorted(set(p.name for p in dest.iterdir()) - {options.prefix.strip("/").split("/")[0]})
