@@ -47,10 +47,29 @@ static void open_cifar10(ex_data *data, amun_context *ctx, const char *folder)
     free(inner);
 }
 
+/* Where the digits are: beside an installed program, wherever that was moved to; else where the
+ * build says. */
+static char *digits_folder(void)
+{
+    char program[4096];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+        char *beside = ex_format("%s/" AMUN_EXAMPLES_BESIDE, program);
+        if (access(beside, R_OK) == 0) {
+            return beside;
+        }
+        free(beside);
+    }
+    return ex_format("%s", AMUN_EXAMPLES_DATA);
+}
+
 void ex_data_open(ex_data *data, amun_context *ctx)
 {
     *data = (ex_data){0};
-    const char *folder = ex_args.data != NULL ? ex_args.data : AMUN_EXAMPLES_DATA;
+    char *folder = ex_args.data != NULL ? ex_format("%s", ex_args.data) : digits_folder();
     char *digits = ex_format("%s/digits-images.idx", folder);
     if (ex_args.data != NULL && access(folder, R_OK) != 0) {
         ex_usage("--data: cannot read %s: %s", folder, strerror(errno));
@@ -61,6 +80,7 @@ void ex_data_open(ex_data *data, amun_context *ctx)
         open_cifar10(data, ctx, folder);
     }
     free(digits);
+    free(folder);
     ex_check(amun_dataset_shape(data->train, data->shape));
     data->classes = amun_dataset_classes(data->train);
 }

@@ -33,7 +33,7 @@ enum {
  *  v = g); w -= lr * v, or lr * (g + momentum * v) with Nesterov. The loss is the mean
  *  cross-entropy of a batch. Defaults: the base models of arXiv 2503.00917, appendix C. @since 0.1 */
 typedef struct amun_train_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_train_options_init() */
     int32_t epochs;         /**< default 200, range [0, 100000] */
     int32_t batch;          /**< default 128, range [1, 65536]; an epoch's last one may be short */
     double lr;              /**< default 0.1, range [0, 1000] */

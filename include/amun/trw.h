@@ -31,7 +31,7 @@ enum {
  *  p_k exp(beta s_k) for j not in F, where s are the scores of y. beta 0 without remaining data is
  *  DELETE. NULL options mean the defaults. @since 0.1 */
 typedef struct amun_trw_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_trw_options_init() */
     double beta;           /**< tilt, default 10, range [0, 1000] */
     double temperature;    /**< of the softmax over cosines, default 0.1, range [1e-3, 1000] */
     double energy;         /**< share of the rows' energy that the principal components keep,

@@ -697,6 +697,7 @@ pub struct AttackRecord {
     pub predicted: i32,
     /// on the returned image, -1 if not finite
     pub adversarial: i32,
+    /// what became of the sample
     pub outcome: AttackOutcome,
     /// radius in force at the end; for a search the last one tried, with DDN and FMN the one at which the returned image was found
     pub eps: f64,
@@ -706,6 +707,7 @@ pub struct AttackRecord {
     pub linf: f64,
     /// gradient steps taken, over all radii and the retry
     pub updates: i32,
+    /// AMUN_ATTACK_MARGIN_FALLBACK and those after it, added
     pub flags: u32,
     /// of the clean image and label (adversarial sets); 0 otherwise
     pub input_hash: u64,
@@ -797,7 +799,9 @@ pub struct Miann {
     pub null_sd: f64,
     /// sum of gaps over the top_m classes with the largest retrained Acc
     pub top_gap: f64,
+    /// null of top_gap: mean, sample deviation
     pub top_null_mean: f64,
+    /// null of top_gap: mean, sample deviation
     pub top_null_sd: f64,
     /// of the retrained models whose own nearest class is rn; below 60 rn is ambiguous
     pub vote_share: f64,
@@ -874,7 +878,9 @@ impl Default for C2stOptions {
 /// Fields of `amun_c2st`.
 #[derive(Clone, Copy, Debug)]
 pub struct C2st {
+    /// retrained models; rows of forget classes
     pub models: i64,
+    /// retrained models; rows of forget classes
     pub rows: i64,
     /// of all classes, mean over the retrained models; easily won by the forget class alone
     pub all: f64,
@@ -884,7 +890,9 @@ pub struct C2st {
     pub all_null_mean: f64,
     /// and sample deviation; NaN for fewer than two (three) models
     pub all_null_sd: f64,
+    /// the same of `retained`
     pub retained_null_mean: f64,
+    /// the same of `retained`
     pub retained_null_sd: f64,
 }
 
@@ -1011,7 +1019,9 @@ impl Ulira {
 /// Fields of `amun_distance`.
 #[derive(Clone, Copy, Debug)]
 pub struct Distance {
+    /// retrained models; rows chosen
     pub models: i64,
+    /// retrained models; rows chosen
     pub rows: i64,
     /// mean of 1/2 sum |p - P|, in \[0, 1\]
     pub tv: f64,
@@ -1120,11 +1130,17 @@ pub struct Svcmia {
     pub queries: i64,
     /// the options', for the record
     pub limit: i64,
+    /// the same
     pub seed: u64,
+    /// by feature
     pub confidence: f64,
+    /// by feature
     pub correctness: f64,
+    /// by feature
     pub entropy: f64,
+    /// by feature
     pub modified_entropy: f64,
+    /// by feature
     pub probabilities: f64,
 }
 
@@ -1268,6 +1284,7 @@ pub struct ClipResult {
     pub upper: f64,
     /// largest relative change of a layer's weights or scales (l2)
     pub moved: f64,
+    /// of this call
     pub seconds: f64,
 }
 
@@ -1643,6 +1660,7 @@ impl TransferResult {
 /// Fields of `amun_certificate`.
 #[derive(Clone, Copy, Debug)]
 pub struct Certificate {
+    /// all that were looked at
     pub samples: i64,
     /// rightly classified
     pub right: i64,
@@ -1684,6 +1702,7 @@ pub struct TransferGap {
     pub moved: f64,
     /// |clean\[0\] - clean\[1\]| + 2 sqrt(2) max(L) eps, which |attacked\[0\] - attacked\[1\]| cannot exceed
     pub bound: f64,
+    /// all that were looked at
     pub samples: i64,
 }
 
@@ -1831,6 +1850,7 @@ pub struct Audit {
     pub ft_tpr_01: f64,
     /// NaN without libsvm
     pub mis: f64,
+    /// of this call
     pub seconds: f64,
     /// Taylor sums that were not positive, references included
     pub nonpositive: i64,
@@ -2583,6 +2603,7 @@ impl Default for TrwSelectOptions {
 /// Fields of `amun_unlearn_bound`.
 #[derive(Clone, Copy, Debug)]
 pub struct UnlearnBound {
+    /// with an example
     pub samples: i64,
     /// mean of delta, l2
     pub delta: f64,
@@ -2596,6 +2617,7 @@ pub struct UnlearnBound {
     pub retrained_clean: f64,
     /// l(u; x_a, y_a)
     pub retrained_adversarial: f64,
+    /// C above
     pub c: f64,
     /// |o - u|^2 over the trainable weights
     pub before: f64,
@@ -2703,6 +2725,7 @@ impl Default for SelectOptions {
 /// Fields of `amun_select_trial`.
 #[derive(Clone, Copy, Debug)]
 pub struct SelectTrial {
+    /// the rate
     pub lr: f64,
     /// percent
     pub forget_accuracy: f64,
@@ -2712,6 +2735,7 @@ pub struct SelectTrial {
     pub auc: f64,
     /// of amun_forget_check; NaN if held-out data has fewer than two samples to compare with
     pub error: f64,
+    /// of this trial
     pub seconds: f64,
     /// 1: held-out accuracy within the tolerance
     pub admitted: i32,
@@ -2795,6 +2819,7 @@ pub struct Relearn {
     pub before: f64,
     /// at the last look
     pub after: f64,
+    /// of this call
     pub seconds: f64,
 }
 
@@ -2888,11 +2913,13 @@ pub struct LayerSpectrum {
     pub name: Option<String>,
     /// module path of the batch norm in it, or NULL; the same
     pub batchnorm: Option<String>,
+    /// what it is
     pub kind: LayerKind,
     /// in the model's graph
     pub node: i32,
     /// channels, height, width
     pub in_shape: [i64; 3],
+    /// the same of the result
     pub out_shape: [i64; 3],
     /// the norm is at least this (Ritz value), but for rounding in single precision; never above sigma_upper; NaN before a run
     pub sigma_lower: f64,
