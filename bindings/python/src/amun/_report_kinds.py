@@ -3,7 +3,7 @@ title, lead, parts): texts, and the sections as HTML. KINDS has them all."""
 import math
 
 from ._report_page import (cards, esc, heat_cell, note, number, runs_chart, section, spread,
-                           strip_chart, summarise, table, terms)
+                           strip_chart, summarise, table, terms, words)
 from ._report_read import Node, ReportError, flat
 
 FIGURES = [
@@ -37,11 +37,12 @@ CLASS_FIGURES = [
     ("miann_top_gap", "Top gap", "The same, summed over the nearest classes, points."),
     ("c2st", "C2ST", "Classifier two-sample test on the retained classes, AUC in %. Compare with the retrained row, "
      "which may lie far above 50."),
-    ("tv", "TV", "Total variation to the mean retrained prediction on the forgotten images, 0 to 1."),
+    ("tv", "TV", "Total variation to the mean retrained prediction on the forgotten images, %."),
     ("ulira_auc", "U-LiRA", "AUC of the likelihood-ratio attack, %; needs three runs and three retrained models."),
     ("seconds", "Seconds", "Time of the method itself."),
 ]
-DIGITS = {"tv": 3, "seconds": 1}
+DIGITS = {"seconds": 1}
+UNBOUNDED = ("gap", "miann_gap", "miann_top_gap", "seconds")  # the others are percentages
 
 
 def _is_retrain(name):
@@ -69,7 +70,8 @@ def _figures_table(columns, rows, caption=None):
 def _charts(columns, runs, names):
     """A chart per column in `names`. runs: [(method, {key: [values]})]."""
     reference = next((name for name, _ in runs if _is_retrain(name)), None)
-    drawn = [runs_chart(text, [(name, values.get(key) or []) for name, values in runs], reference)
+    drawn = [runs_chart(text, [(name, values.get(key) or []) for name, values in runs], reference,
+                        (0, None if key in UNBOUNDED else 100))
              for key, text, _ in columns if key in names]
     drawn = [chart for chart in drawn if chart]
     legend = "<p>Small dots: runs. Large dot: their mean, with one sample standard deviation to each side."
@@ -79,7 +81,7 @@ def _charts(columns, runs, names):
 
 
 def _settings(node, title):
-    rows = [[path, '<td class="text">%s</td>' % esc(text)] for path, text in flat(node.fields)]
+    rows = [[path, words(text)] for path, text in flat(node.fields)]
     return section(title, table(["Name", "Value"], rows)) if rows else ""
 
 
@@ -214,7 +216,8 @@ def compare(root):
     runs = _rows_of(root, columns)
     rows = [(name, {key: summarise(of) for key, of in values.items()}) for name, values in runs]
     most = max(len(of) for _, values in runs for of in values.values())
-    boxes = [("Methods", number(len(rows)), "original and retrain among them"),
+    boxes = [("Methods", number(len(rows)), "original and retrained among them" if len(
+        [name for name, _ in rows if _is_retrain(name) or _is_original(name)]) == 2 else None),
              ("Runs", number(most), None)]
     if classes:
         boxes.insert(0, ("Forgotten classes", esc(root.text("classes")), None))
@@ -230,7 +233,9 @@ def compare(root):
     if classes:
         parts.append(_routing(root))
     title = "Comparison on forgotten %s" % forget
-    return "Comparison of methods", title, root.text("made_from", ""), parts + [
+    lead = "%d methods, %d run%s" % (len(rows), most, "" if most == 1 else "s")
+    parts.append(section("Made from", note("<code>%s</code>" % esc(root.text("made_from", "")))))
+    return "Comparison of methods", title, lead, parts + [
         note("A rate that was found by looking at retrained models is not one that a user could have chosen: say "
              "which rows were tuned how."), _explain(columns)]
 
@@ -307,8 +312,7 @@ def spectrum(root):
         done = layer.fields.get("converged") is True
         open_ends += not done
         chart.append((name, values, None, (low, high) if None not in (low, high) else None, False))
-        body.append([name, '<td class="text">%s</td>' % esc(layer.text("kind")),
-                     esc(layer.text("in")), esc(layer.text("out")), number(low, 4), number(high, 4),
+        body.append([name, words(layer.text("kind")), esc(layer.text("in")), esc(layer.text("out")), number(low, 4), number(high, 4),
                      number(layer.real("sigma_flat"), 4), esc(layer.text("bound")),
                      number(layer.count("iterations")), "yes" if done else '<span class="tag warn">no</span>'])
     warn = note("<b>%d of %d layers did not converge.</b> Their bounds hold all the same, but are far apart."
@@ -318,7 +322,7 @@ def spectrum(root):
         cards([("Lipschitz bound", number(root.real("lipschitz_upper")), "certain, pixels to logits (l2)"),
                ("Estimate", number(root.real("lipschitz_estimate")), "the same from measured norms"),
                ("Layers", number(len(layers)), None)]), warn,
-        section("Layers", strip_chart("Singular values, with the bounds of the largest", chart, zero=True),
+        section("Layers", strip_chart("Singular values, with the bounds of the largest", chart, limits=(0, None)),
                 table(["Layer", "kind", "in", "out", ("at least", "certified lower bound of the norm"),
                        ("at most", "certified upper bound of the norm"),
                        ("flat", "norm of the weights as a matrix, which is not the layer's"), "bound by",
@@ -338,18 +342,21 @@ def clip(root):
         chart.append((name, [v for v in (before,) if v is not None], after,
                       (after, most) if None not in (after, most) else None, False))
         body.append([name, number(before, 4), number(after, 4), number(most, 4)])
-    upper = root.real("upper")
-    kept = upper is not None and target is not None and upper <= target
-    told = note("<b>No held layer is above %s</b>: certified at most %s, rounding included." % (
-        number(target, 4), number(upper, 6)), "good") if kept else note(
-        "<b>The target is not certified</b>: a held layer may reach %s." % number(upper, 6), "warn")
+    share = root.real("upper")  # of the target; null without the last step, which certifies
+    if share is None:
+        told = note("<b>The target is not certified</b>: clipped without the last step, which would do "
+                    "that. The norms below are lower and upper bounds measured afterwards.", "warn")
+    else:
+        told = note("<b>%s held layer is above %s</b>: certified to be at most %s, rounding included." % (
+            "No" if share <= 1 else "A", number(target, 4),
+            number(None if target is None else share * target, 6)), "good" if share <= 1 else "warn")
     parts = [cards([("Target", number(target, 3), None), ("Held layers", number(root.count("held")), None),
                     ("Changed", number(root.count("changed")), "layers"),
                     ("Weights moved by", number(root.real("moved"), 4), None)]), told,
-             section("Layers", strip_chart("Norms before (pale) and after", chart, target, zero=True,
-                                           line_text="target"),
-                     table(["Layer", "before", "after, at least", "after, at most"], body)),
-             ]
+             section("Layers", strip_chart("Norms before (pale) and after", chart, target,
+                                           limits=(0, None), line_text="target"),
+                     table(["Layer", "before", "after, at least", "after, at most"], body,
+                           "Layers that are not held, such as batch norms with \"leave\", stay as they are."))]
     if rivals:
         parts.append(section("What other methods leave", table(
             ["Method", ("largest norm", "certified lower bound"), "at most",

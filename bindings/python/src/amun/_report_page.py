@@ -4,6 +4,7 @@ Everything is text that this module makes itself: no picture library, so that a 
 same, byte for byte, wherever it is made. What comes from outside goes through esc()."""
 import html
 import math
+import re
 import unicodedata
 
 DASH = '<span class="none" title="not measured">&#8211;</span>'
@@ -55,17 +56,28 @@ def summarise(runs):
     return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in runs) / (len(runs) - 1))
 
 
+def words(text):
+    """A cell of text."""
+    return '<td class="text">%s</td>' % esc(text)
+
+
 def table(heads, rows, caption=None, strong=()):
     """`heads`: texts, or (text, explanation); `rows`: a text to be escaped, then cells of HTML. Rows
-    whose name is in `strong` are set off."""
-    parts = ['<div class="wide"><table>']
+    whose name is in `strong` are set off. Heads stand over their column as its first cell does; many
+    columns make the table narrow, with deviations below their means."""
+    sides = [re.match('<td class="(text|heat)', c) for c in (rows[0][1:] if rows else ())]
+    sides = [None] + sides + [None] * (len(heads) - 1 - len(sides))
+    look = "cells" if sides[1:2] and sides[1] and sides[1].group(1) == "heat" else "dense"
+    look = ' class="%s"' % look if look == "cells" or len(heads) > 8 else ""
+    parts = ['<div class="wide"><table%s>' % look]
     if caption:
         parts.append("<caption>%s</caption>" % esc(caption))
     parts.append("<thead><tr>")
-    for head in heads:
+    for head, side in zip(heads, sides):
         text, about = head if isinstance(head, tuple) else (head, None)
         title = ' title="%s"' % esc(about) if about else ""
-        parts.append('<th scope="col"%s>%s</th>' % (title, esc(text)))
+        kind = ' class="%s"' % side.group(1) if side else ""
+        parts.append('<th scope="col"%s%s>%s</th>' % (kind, title, esc(text)))
     parts.append("</tr></thead><tbody>")
     for name, *cells in rows:
         kind = ' class="strong"' if name in strong else ""
@@ -82,7 +94,8 @@ def heat_cell(value, low, high, digits=0):
     share = min(max((value - low) / (high - low), 0.0), 1.0)
     colour = [round(a + (b - a) * share) for a, b in zip((247, 250, 252), (29, 78, 137))]
     return '<td class="heat" style="background:rgb(%d,%d,%d);color:%s">%s</td>' % (
-        *colour, "#fff" if share > 0.5 else "#1a202c", number(value, digits))
+        *colour, "#fff" if share > 0.5 else "#1a202c",
+        "&lt;1" if digits == 0 and 0 < value < 0.5 else number(value, digits))
 
 
 def cards(entries):
@@ -119,33 +132,40 @@ def _ticks(low, high):
     return [step * k for k in range(first, last + 1)]
 
 
+def _axis(low, high, limits):
+    """Ticks for values in low..high, inside `limits` unless values are outside them."""
+    if high - low < 1e-9 * max(abs(high), 1e-3):
+        low, high = low - 0.05 * max(abs(low), 1e-3), high + 0.05 * max(abs(high), 1e-3)
+    bottom, top = limits
+    low = low if bottom is None else max(low, bottom)
+    high = high if top is None else min(high, top)
+    return _ticks(low, max(high, low + 1e-9 * max(abs(low), 1e-3)))
+
+
 def _tick_text(value, step):
     digits = max(0, -math.floor(math.log10(step) + 1e-9) + (1 if 2.4 < step / 10.0 ** math.floor(
         math.log10(step)) < 2.6 else 0))
     return ("%.*f" % (digits, value + 0.0)).replace("-", "\u2212")
 
 
-def strip_chart(title, rows, line=None, band=None, zero=False, line_text=None):
+def strip_chart(title, rows, line=None, band=None, limits=(None, None), line_text=None):
     """A row per name with a dot per value. `rows`: (name, values, mean or None, (low, high) or
-    None, highlighted); `line`, `band`: where a vertical line, a shaded range stands; `zero`: the axis
-    begins there. SVG; "" when there is no value at all."""
+    None, highlighted); `line`, `band`: where a vertical line, a shaded range stands; `limits`: what the
+    axis, the bars and the band do not go beyond. SVG; "" when there is no value at all."""
     everything = [v for _, values, mean, bar, _ in rows
                   for v in (*values, *([mean] if mean is not None else []), *(bar or ()))]
     everything += [v for v in (line, *(band or ())) if v is not None]
     if not any(values or mean is not None for _, values, mean, _, _ in rows):
         return ""
-    low, high = min(everything), max(everything)
-    low = min(low, 0.0) if zero else low
-    if high - low < 1e-9 * max(abs(high), 1e-3):
-        low, high = low - 0.5 * max(abs(low), 1e-3), high + 0.5 * max(abs(high), 1e-3)
-    ticks = _ticks(low, high)
+    ticks = _axis(min(everything), max(everything), limits)
     low, high = ticks[0], ticks[-1]
-    left = 24 + 6.6 * min(max(len(visible(name)) for name, *_ in rows), 26)
+    left = 24 + 6.9 * min(max(len(visible(name)) for name, *_ in rows), 26)
     width, step, top = 520.0, 26, 14
     bottom = top + step * len(rows)
 
     def place(value):
-        return left + (width - 14 - left) * (value - low) / (high - low)
+        value = min(max(value, low), high)
+        return left + (width - 24 - left) * (value - low) / (high - low)
 
     parts = ['<figure><figcaption>%s</figcaption><svg viewBox="0 0 %d %d" role="img" '
              'aria-label="%s">' % (esc(title), width, bottom + 26, esc(title))]
@@ -183,7 +203,7 @@ def _strip(row, y, left, place):
     return "".join(parts) + "</g>"
 
 
-def runs_chart(title, methods, reference=None):
+def runs_chart(title, methods, reference=None, limits=(None, None)):
     """strip_chart of (name, values of the runs) with means and sample deviations; line and band from
     the method called `reference`."""
     rows, line, band = [], None, None
@@ -194,7 +214,7 @@ def runs_chart(title, methods, reference=None):
         if name == reference and mean is not None:
             line, band = mean, bar
         rows.append((name, runs if len(runs) > 1 else [], mean, bar, name == reference))
-    return strip_chart(title, rows, line, band, line_text=reference)
+    return strip_chart(title, rows, line, band, limits, reference)
 
 
 # ---- the frame -----------------------------------------------------------------------------------
@@ -223,8 +243,12 @@ th,td{padding:6px 10px;border-bottom:1px solid var(--line);text-align:right;vert
 thead th{font-size:12.5px;color:var(--soft);border-bottom:2px solid #c6cfda;font-weight:600;
 overflow-wrap:normal}
 tbody th{font-weight:600;min-width:8em}th:first-child{text-align:left}
-tr.strong{background:#eef7f1}td.text{text-align:left}td{white-space:nowrap}td.text{white-space:normal}
-td.heat{text-align:center;border:2px solid #fff;min-width:44px}td.empty{background:#f0f2f5}
+tr.strong{background:#eef7f1}.text{text-align:left}td{white-space:nowrap}td.text{white-space:normal}
+table.cells{width:auto;min-width:50%}th.heat{text-align:center}
+td.heat{text-align:center;border:2px solid #fff;min-width:58px}
+td.empty{background:#f0f2f5}
+.dense th,.dense td{padding:6px 7px}.dense td{font-size:13.5px}.dense td .sd{display:block;font-size:11.5px}
+.dense tbody th{min-width:7em}
 .sd{color:var(--soft);font-size:12.5px}.none{color:#9aa5b4}
 .box{border-left:4px solid #8a94a3;background:#f6f8fa;padding:10px 16px;margin:12px 0;border-radius:0 6px 6px 0}
 .box.warn{border-color:#c27c1a;background:#fff8ec}.box.good{border-color:var(--green);background:#eff8f3}
@@ -232,9 +256,9 @@ td.heat{text-align:center;border:2px solid #fff;min-width:44px}td.empty{backgrou
 background:#e8ecf1;white-space:nowrap}
 .tag.good{background:#d9f0e2;color:#1e5b3c}.tag.warn{background:#fdebc8;color:#7a4a06}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(400px,1fr));gap:8px 26px}
-figure{margin:8px 0}figcaption{font-weight:600;font-size:14px}
+figure{margin:8px 0;max-width:640px}figcaption{font-weight:600;font-size:14px}
 svg{width:100%;height:auto;font-family:inherit}
-svg text{font-size:12px;fill:var(--ink)}svg .tick{fill:#6b7788;text-anchor:middle;font-size:11px}
+svg text{font-size:12.5px;fill:var(--ink)}svg .tick{fill:#6b7788;text-anchor:middle;font-size:11px}
 svg .name{text-anchor:end}.grid{stroke:#e3e7ec}.mark{stroke:var(--green);stroke-dasharray:5 3;stroke-width:1.4}
 .band{fill:var(--green);opacity:.13}.bar{stroke:var(--blue);stroke-width:1.7;fill:none}
 .dot{fill:var(--blue);opacity:.5}.mean{fill:var(--blue)}
