@@ -93,7 +93,7 @@ def roc(positives, negatives, ax=None, log=False, label=None, color=None):
     if first:
         chance = np.geomspace(low, 1, 50) if log else [0, 1]
         ax.plot(chance, chance, color=GREY, linewidth=1, linestyle="--", label="guessing")
-    ax.step(false, true, where="post", linewidth=1.8, label=text,
+    ax.plot(false, true, linewidth=1.8, label=text,  # straight where scores tie, as the area counts it
             color=color or CYCLE[(len(ax.get_lines()) - 1) % len(CYCLE)])
     if log:
         ax.set(xscale="log", yscale="log")
@@ -106,7 +106,7 @@ def roc(positives, negatives, ax=None, log=False, label=None, color=None):
     return _tidy(ax)
 
 
-def scores(groups, ax=None, bins=30, xlabel="membership score"):
+def scores(groups, ax=None, bins="auto", xlabel="membership score"):
     """Histograms on common bins, one per group. `groups`: dict of name to scores (any shape, finite);
     heights are shares of the group, so that groups of different size compare. Returns the Axes."""
     if not groups:
@@ -125,7 +125,7 @@ def scores(groups, ax=None, bins=30, xlabel="membership score"):
     return _tidy(ax, "y")
 
 
-def distances(groups, ax=None, bins=30, norm="l2"):
+def distances(groups, ax=None, bins="auto", norm="l2"):
     """Histograms of how far adversarial examples are from their images. `groups`: a table of records
     (AdvSet.records, what Attack.run returned), an array of distances (pixels in [0, 1]), or a dict
     of name to either. Of records those count whose class changed. `norm`: "l2" or "linf", the
@@ -222,7 +222,9 @@ def spectra(sources, ax=None, target=None, log=False):
         ax.set_yscale("log")
     else:
         ax.set_ylim(bottom=0)
-    if target is not None or list(told) != [None]:
+    if len(told) > 4:  # beside the picture rather than over it
+        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    elif target is not None or list(told) != [None]:
         ax.legend(frameon=False)
     return _tidy(ax, "y")
 
