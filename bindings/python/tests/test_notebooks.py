@@ -1,5 +1,6 @@
 """A notebook in examples/notebooks runs from top to bottom, draws what it should, and its last
-words agree with its numbers. Usage: test_notebooks.py NAME; without one, all. "Files" looks at what is committed.
+words agree with its numbers. Usage: test_notebooks.py NAME; without one, all. "Files" looks at what
+is committed.
 
 The copies of the sentences' claims below are looser than the figures in the text, which are those of
 one machine; they are tight enough to fail when a sentence becomes wrong."""

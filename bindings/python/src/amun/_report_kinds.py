@@ -1,46 +1,13 @@
-"""What the page shows for each kind of report. A function takes the report as a Node and returns (kind,
-title, lead, parts): texts, and the sections as HTML. KINDS has them all."""
+"""What the page shows for each kind of report. A function takes the report as a Node and returns
+(kind, title, lead, parts): texts, and the sections as HTML. KINDS has them all."""
 import math
 
+from ._report_figures import AUDITS, CLASS_FIGURES, DETAILS, FIGURES
 from ._report_page import (cards, esc, heat_cell, note, number, runs_chart, section, spread,
                            strip_chart, summarise, table, terms, words)
 from ._report_read import Node, ReportError, flat
 
-FIGURES = [
-    ("ua", "UA", "Accuracy on the forgotten samples, %. The aim is the retrained model's value, not 0: a model "
-     "that never saw an image still recognises most of them."),
-    ("ra", "RA", "Accuracy on the remaining training samples, %. A drop below the retrained model's is what "
-     "unlearning cost."),
-    ("ta", "TA", "Accuracy on test samples, %. As for RA."),
-    ("ft_auc", "FT-AUC", "Membership inference (RMIA): can the forgotten samples be told from test samples? Area "
-     "under the ROC curve, %. Clearly above the retrained model's: still recognisable. Clearly below: "
-     "over-unlearned, which gives them away just as well."),
-    ("mis", "MIS", "Share of the forgotten samples that SVC-MIA calls non-members, %. The retrained model's value is "
-     "the aim; neither 0 nor 100 is good in itself."),
-    ("gap", "Gap", "Mean distance to the retrained model over UA, RA, TA and FT-AUC, in points."),
-    ("seconds", "Seconds", "Time of the method itself, without the audit."),
-]
-DETAILS = [
-    ("fr_auc", "FR-AUC", "Remaining against forgotten samples, %."),
-    ("rt_auc", "RT-AUC", "Remaining against test samples, %. About 50 for the original model: the audit is blind."),
-    ("ft_tpr_1", "TPR at 1 %", "True-positive rate at 1 % false positives, forgotten against test, %."),
-    ("ft_tpr_01", "TPR at 0.1 %", "The same at 0.1 % false positives."),
-    ("ft_auc_sd", "SD of draws", "Deviation of FT-AUC over the draws inside one audit, points."),
-]
-CLASS_FIGURES = [
-    ("acc_r", "ACC_r", "Accuracy on the test images of the retained classes, %."),
-    ("acc_f", "ACC_f", "Accuracy on the test images of the forgotten classes, %."),
-    ("acc_df", "ACC_f train", "Accuracy on the training images of the forgotten classes, %."),
-    ("mia_kodge", "MIA (Kodge)", "SVC-MIA in the protocol of Kodge et al., %."),
-    ("miann_gap", "MIA-NN gap", "Distance to the retrained models in how the nearest class accepts the "
-     "forgotten images, points. The row of the retrained models is the null: a gap as small as theirs means nothing."),
-    ("miann_top_gap", "Top gap", "The same, summed over the nearest classes, points."),
-    ("c2st", "C2ST", "Classifier two-sample test on the retained classes, AUC in %. Compare with the retrained row, "
-     "which may lie far above 50."),
-    ("tv", "TV", "Total variation to the mean retrained prediction on the forgotten images, %."),
-    ("ulira_auc", "U-LiRA", "AUC of the likelihood-ratio attack, %; needs three runs and three retrained models."),
-    ("seconds", "Seconds", "Time of the method itself."),
-]
+SPREAD = "Mean over the runs, with the sample standard deviation."
 DIGITS = {"seconds": 1}
 UNBOUNDED = ("gap", "miann_gap", "miann_top_gap", "seconds")  # the others are percentages
 
@@ -105,7 +72,8 @@ def _verdicts(rows, runs, samples):
     aim = next((values for name, values in rows if _is_retrain(name)), None)
     if aim is None or aim["ft_auc"][0] is None:
         return section("What the audit shows", note(
-            "<b>No retrained model in this report.</b> Its figures are the only aim there is; without them "
+            "<b>No retrained model in this report.</b> Its figures are the only aim there is; "
+            "without them "
             "none of the others can be called good or bad.", "warn"))
     body, told = [], []
     for name, values in rows:
@@ -118,10 +86,11 @@ def _verdicts(rows, runs, samples):
         body.append([name, number(mean), number(difference), number(noise),
                      '<td class="text"><span class="tag %s">%s</span></td>' % (kind, word)])
     parts = [table(["Method", "FT-AUC", "minus retrained", "noise", "reading"], body)]
-    parts.append("<p>The reading compares a method's FT-AUC with the retrained model's (%s). <i>Noise</i> is two "
-                 "standard deviations of the difference of two AUCs that know nothing, for %s forgotten samples "
-                 "and %s run%s. <b>No difference seen</b> says that this many samples could not show one, not "
-                 "that there is none.</p>" % (number(aim["ft_auc"][0]), number(samples), number(runs),
+    parts.append("<p>The reading compares a method's FT-AUC with the retrained model's (%s). "
+                 "<i>Noise</i> is two standard deviations of the difference of two AUCs that know "
+                 "nothing, for %s forgotten samples and %s run%s. <b>No difference seen</b> says "
+                 "that this many samples could not show one, not that there is "
+                 "none.</p>" % (number(aim["ft_auc"][0]), number(samples), number(runs),
                                               "" if runs == 1 else "s"))
     return section("What the audit shows", _blind(rows, samples, runs), _telling(told), *parts)
 
@@ -138,9 +107,11 @@ def _blind(rows, samples, runs):
     """RMIA that recognises no members of the original model says nothing about others."""
     for name, values in rows:
         seen = values.get("rt_auc", (None,))[0]
-        if _is_original(name) and seen is not None and seen - 50 <= _noise(samples, runs) / math.sqrt(2):
-            return note("<b>The audit is nearly blind.</b> Even of the original model it hardly recognises "
-                        "members (RT-AUC %s), so an FT-AUC near 50 proves little." % number(seen), "warn")
+        if _is_original(name) and seen is not None \
+                and seen - 50 <= _noise(samples, runs) / math.sqrt(2):
+            return note("<b>The audit is nearly blind.</b> Even of the original model it hardly "
+                        "recognises members (RT-AUC %s), so an FT-AUC near 50 proves little."
+                        % number(seen), "warn")
     return ""
 
 
@@ -179,7 +150,7 @@ def report(root):
                ("Reference models", number(root.count("references")), "of the membership attack"),
                ("Methods", number(len(methods)), None)]),
         _verdicts(rows, min(counts), forgotten),
-        section("Figures", _figures_table(FIGURES, rows, "Mean over the runs, with the sample standard deviation."),
+        section("Figures", _figures_table(FIGURES, rows, SPREAD),
                 _charts(FIGURES, runs, ("ua", "ra", "ta", "ft_auc", "mis", "seconds"))),
         section("More of the membership attack", _figures_table(DETAILS, rows)),
         _per_run(list(zip(names, per_run))), _explain(FIGURES + DETAILS),
@@ -228,15 +199,15 @@ def compare(root):
     warn = "" if any(_is_retrain(name) for name, _ in rows) else note(
         "<b>No retrained model in this report</b>, so there is no aim to compare with.", "warn")
     parts = [cards(boxes), warn,
-             section("Figures", _figures_table(columns, rows, "Mean over the runs, with the sample "
-                                               "standard deviation."), _charts(columns, runs, charts))]
+             section("Figures", _figures_table(columns, rows, SPREAD), _charts(columns, runs, charts))]
     if classes:
         parts.append(_routing(root))
     title = "Comparison on forgotten %s" % forget
     lead = "%d methods, %d run%s" % (len(rows), most, "" if most == 1 else "s")
     parts.append(section("Made from", note("<code>%s</code>" % esc(root.text("made_from", "")))))
     return "Comparison of methods", title, lead, parts + [
-        note("A rate that was found by looking at retrained models is not one that a user could have chosen: say "
+        note("A rate that was found by looking at retrained models is not one that a user could "
+             "have chosen: say "
              "which rows were tuned how."), _explain(columns)]
 
 
@@ -247,7 +218,8 @@ def _routing(root):
             for name, shares in rows]
     return section("Where the images of the forgotten classes go", table(
         ["Percent to class"] + [str(k) for k in range(width)], body,
-        "Test images of the forgotten classes. A method that forgot as retraining does sends them where the "
+        "Test images of the forgotten classes. A method that forgot as retraining does sends them "
+        "where the "
         "retrained models send them.", {name for name, _ in rows if _is_retrain(name)}))
 
 
@@ -273,8 +245,10 @@ def ensemble(root):
     heat = table(["Attacked \u2193  judged by \u2192"] + ["member %d" % j for j in range(count)],
                  [["member %d" % i] + [heat_cell(rates[i][j], 0, 1, 2) for j in range(count)]
                   for i in range(count)],
-                 "T_rate: of the samples that both models get right and on which the attack on the row's model "
-                 "succeeds, the share that fools the column's model, too. On the diagonal: the attack's success.")
+                 "T_rate: of the samples that both models get right and on which the attack on the "
+                 "row's model "
+                 "succeeds, the share that fools the column's model, too. On the diagonal: the "
+                 "attack's success.")
     numbers = table(["Eligible samples"] + ["member %d" % j for j in range(count)],
                     [["member %d" % i] + [number(eligible[i][j]) for j in range(count)]
                      for i in range(count)])
@@ -282,8 +256,10 @@ def ensemble(root):
         root.text("method"), ", LOTOS %g" % lotos if lotos else "", root.count("epochs"))
     return "Transfer of attacks", "Ensemble of %d models" % count, lead, [
         cards(boxes),
-        section("How attacks transfer", heat, numbers, "<p>The lower the cells beside the diagonal, the less an "
-                "attack on one member tells about another. Rates from few eligible samples are coarse.</p>"),
+        section("How attacks transfer", heat, numbers, "<p>The lower the cells beside the "
+                                                       "diagonal, the less an "
+                "attack on one member tells about another. Rates from few eligible samples are "
+                "coarse.</p>"),
         section("Accuracy of the members", strip_chart(
             "Test images, %", [("member %d" % i, [v], None, None, False)
                                for i, v in enumerate(accuracies) if v is not None],
@@ -312,23 +288,29 @@ def spectrum(root):
         done = layer.fields.get("converged") is True
         open_ends += not done
         chart.append((name, values, None, (low, high) if None not in (low, high) else None, False))
-        body.append([name, words(layer.text("kind")), esc(layer.text("in")), esc(layer.text("out")), number(low, 4), number(high, 4),
+        body.append([name, words(layer.text("kind")), esc(layer.text("in")),
+                     esc(layer.text("out")), number(low, 4), number(high, 4),
                      number(layer.real("sigma_flat"), 4), esc(layer.text("bound")),
-                     number(layer.count("iterations")), "yes" if done else '<span class="tag warn">no</span>'])
-    warn = note("<b>%d of %d layers did not converge.</b> Their bounds hold all the same, but are far apart."
+                     number(layer.count("iterations")),
+                     "yes" if done else '<span class="tag warn">no</span>'])
+    warn = note("<b>%d of %d layers did not converge.</b> Their bounds hold all the same, but are "
+                "far apart."
                 % (open_ends, len(layers)), "warn") if open_ends else ""
     return "Spectra of layers", "Norms of a network", "%s, by %s" % (
         root.text("arch", "network without a name"), root.text("method")), [
         cards([("Lipschitz bound", number(root.real("lipschitz_upper")), "certain, pixels to logits (l2)"),
                ("Estimate", number(root.real("lipschitz_estimate")), "the same from measured norms"),
                ("Layers", number(len(layers)), None)]), warn,
-        section("Layers", strip_chart("Singular values, with the bounds of the largest", chart, limits=(0, None)),
+        section("Layers", strip_chart("Singular values, with the bounds of the largest", chart,
+                                      limits=(0, None)),
                 table(["Layer", "kind", "in", "out", ("at least", "certified lower bound of the norm"),
                        ("at most", "certified upper bound of the norm"),
-                       ("flat", "norm of the weights as a matrix, which is not the layer's"), "bound by",
+                       ("flat", "norm of the weights as a matrix, which is not the "
+                                "layer's"), "bound by",
                        "iterations", "converged"], body)),
-        note("The bound of a network is the product of its layers' norms along the longest path. It is certain and "
-             "usually far above what the network really does."), _rest(root)]
+        note("The bound of a network multiplies its layers' norms along chains and adds them up "
+             "where branches meet. It is certain, and usually far above what the network really "
+             "does."), _rest(root)]
 
 
 def clip(root):
@@ -347,7 +329,8 @@ def clip(root):
         told = note("<b>The target is not certified</b>: clipped without the last step, which would do "
                     "that. The norms below are lower and upper bounds measured afterwards.", "warn")
     else:
-        told = note("<b>%s held layer is above %s</b>: certified to be at most %s, rounding included." % (
+        told = note("<b>%s held layer is above %s</b>: certified to be at most %s, rounding "
+                    "included." % (
             "No" if share <= 1 else "A", number(target, 4),
             number(None if target is None else share * target, 6)), "good" if share <= 1 else "warn")
     parts = [cards([("Target", number(target, 3), None), ("Held layers", number(root.count("held")), None),
@@ -378,10 +361,12 @@ def class_audit(root):
             inside += quiet
             cell = '<td class="text"><span class="tag %s">%s</span></td>' % (
                 ("good", "as retrained models among themselves") if quiet else ("warn", "above the null"))
-        body.append([row.text("name"), number(value, 4), spread(mean, deviation, 4), cell])
+        name = row.text("name")
+        body.append([AUDITS.get(name, name), number(value, 4), spread(mean, deviation, 4), cell])
     routing = root.reals("routing")
     share = root.real("vote_share")
-    ambiguous = note("The nearest class is ambiguous (votes %s %%): read the top gap and C2ST instead of the "
+    ambiguous = note("The nearest class is ambiguous (votes %s %%): read the top gap and C2ST "
+                     "instead of the "
                      "gap." % number(share, 0), "warn") if share is not None and share < 60 else ""
     return "Audit of a class", "Audit of forgotten class %d" % root.count("forget"), \
         "against %d retrained models" % root.count("retrained_models"), [
@@ -393,7 +378,8 @@ def class_audit(root):
                 ("Inside the null", "%d of %d" % (inside, len(figures)), "figures")]), ambiguous,
             section("Distance to retrained models", table(
                 ["Figure", "unlearned", "null", "reading"], body,
-                "The null is the same figure for a retrained model against the others, mean and deviation. Above: "
+                "The null is the same figure for a retrained model against the others, mean and "
+                "deviation. Above: "
                 "more than two deviations over its mean.")),
             section("Where the images of the class go", table(
                 ["Percent to class"] + [str(k) for k in range(len(routing))],
@@ -412,7 +398,8 @@ def attack(root):
                ("Accuracy left", number(root.real("accuracy")), "%"),
                ("Mean l2 distance", number(root.real("mean_l2"), 3), "pixels in [0, 1]"),
                ("Failed", number(root.count("failed")), "images")]),
-        note("%s images could not be judged because a value was not finite." % number(root.count("failed")),
+        note("%s images could not be judged because a value was not "
+             "finite." % number(root.count("failed")),
              "warn") if root.count("failed") else "", _rest(root)]
 
 
@@ -431,7 +418,8 @@ def unlearn(root):
                ("Adversarial examples", number(root.count("adversarial")), None),
                ("Seconds", number(root.real("seconds"), 1), None)]),
         section("Accuracy", table(["Percent", "before", "after"], rows)),
-        note("Accuracies alone do not show that anything was forgotten: an audit compares with a model that was "
+        note("Accuracies alone do not show that anything was forgotten: an audit compares with a "
+             "model that was "
              "retrained without the samples."), _rest(root)]
 
 

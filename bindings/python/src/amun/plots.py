@@ -146,8 +146,8 @@ def _moved(group, norm):
 
 def adversarial(images, adversarials, labels=None, predictions=None, count=8):
     """Images, their adversarial examples and the difference, three rows of `count` columns at most.
-    `images`, `adversarials`: [n, C, H, W] in [0, 1], C 1 or 3. `labels`, `predictions` [n]: true classes and
-    the classes of the examples, as titles. The difference of each column is scaled to the full
+    `images`, `adversarials`: [n, C, H, W] in [0, 1], C 1 or 3. `labels`, `predictions` [n]: true
+    classes and the classes of the examples, as titles. The difference of each column is scaled to the full
     range around grey; its largest absolute value stands below it. Returns the Figure."""
     images, adversarials = (np.asarray(a, np.float64) for a in (images, adversarials))
     if images.ndim != 4 or images.shape != adversarials.shape or images.shape[1] not in (1, 3):
@@ -278,9 +278,10 @@ def rates_of(report):
 
 
 def transfer(rates, ax=None, names=None):
-    """T_rate as a matrix: of the samples that both models get right and on which the attack on the row's model succeeds,
-    the share in [0, 1] that fools the column's model, too; on the diagonal the attack's success. `rates`:
-    [models, models], a Transfer, or the report of examples/ensemble. Returns the Axes."""
+    """T_rate as a matrix: of the samples that both models get right and on which the attack on the
+    row's model succeeds, the share in [0, 1] that fools the column's model, too; on the diagonal the
+    attack's success. `rates`: [models, models], a Transfer, or the report of examples/ensemble.
+    `names`: of the models. Returns the Axes."""
     if isinstance(rates, dict):
         rates = rates_of(rates)
     rates = _matrix(getattr(rates, "rates", rates), "rates")
