@@ -80,7 +80,7 @@ class Mode(enum.IntEnum):
 
 
 class Norm(enum.IntEnum):
-    """Values of amun_norm.
+    """How distances are measured.
 
     Members:
       L2
@@ -157,7 +157,7 @@ class Clamp(enum.IntEnum):
 
 
 class AttackOutcome(enum.IntEnum):
-    """Values of amun_attack_outcome.
+    """What became of a sample.
 
     Members:
       FLIPPED: the result has a wrong label
@@ -176,7 +176,7 @@ class AttackOutcome(enum.IntEnum):
 
 
 class MiannFeatures(enum.IntEnum):
-    """Values of amun_miann_features.
+    """What the discriminator of a class sees.
 
     Members:
       LOGITS: of the retained classes
@@ -191,7 +191,7 @@ class MiannFeatures(enum.IntEnum):
 
 
 class MiannKernel(enum.IntEnum):
-    """Values of amun_miann_kernel.
+    """Which support-vector machine it is.
 
     Members:
       LINEAR: linear, squared hinge loss (scikit-learn's LinearSVC)
@@ -204,7 +204,7 @@ class MiannKernel(enum.IntEnum):
 
 
 class UliraVariance(enum.IntEnum):
-    """Values of amun_ulira_variance.
+    """Variances of the fitted Gaussians.
 
     Members:
       PER_SAMPLE: of each sample and side; for 32 models or more
@@ -217,7 +217,7 @@ class UliraVariance(enum.IntEnum):
 
 
 class UliraCentre(enum.IntEnum):
-    """Values of amun_ulira_centre.
+    """Centres of the fitted Gaussians.
 
     Members:
       AUTO: mean below 8 models in the fit, else median
@@ -230,7 +230,7 @@ class UliraCentre(enum.IntEnum):
 
 
 class UliraHoldout(enum.IntEnum):
-    """Values of amun_ulira_holdout.
+    """Which models are judged by the fit of the others.
 
     Members:
       EACH: each model is held out once, figures are averaged
@@ -241,7 +241,7 @@ class UliraHoldout(enum.IntEnum):
 
 
 class UliraScore(enum.IntEnum):
-    """Values of amun_ulira_score.
+    """Which scores are compared.
 
     Members:
       OWN: phi of the row's own, forgotten class
@@ -368,7 +368,7 @@ class LotosMatch(enum.IntEnum):
 
 
 class Signal(enum.IntEnum):
-    """Values of amun_signal.
+    """What is read from the logits of a sample: formulas in docs/audits.md.
 
     Members:
       SOFTMAX
@@ -385,7 +385,7 @@ class Signal(enum.IntEnum):
 
 
 class RmiaMode(enum.IntEnum):
-    """Values of amun_rmia_mode.
+    """Mean over all reference models, or over those that did not see the sample.
 
     Members:
       ONLINE
@@ -396,7 +396,7 @@ class RmiaMode(enum.IntEnum):
 
 
 class RmiaPopulation(enum.IntEnum):
-    """Values of amun_rmia_population.
+    """Whom a sample is compared with: training and test set, or the test set alone.
 
     Members:
       POOL

@@ -640,7 +640,7 @@ class LotosOptions(Options):
       initial_iterations: before the first step, default 100, range [1, 100000]
       every: steps between two terms, default 1, range [1, 1000000]
       pairs: PAIRS: `pair_count` of them; each counts in both directions
-      pair_count
+      pair_count: default 0
       seed: of the starting vectors, default 0
     """
     _c_name = "amun_lotos_options"

@@ -60,8 +60,8 @@ class Miann(NamedTuple):
       null_mean: the gap of each retrained model to the mean of the others: mean
       null_sd: and sample deviation; both NaN for one retrained model
       top_gap: sum of gaps over the top_m classes with the largest retrained Acc
-      top_null_mean
-      top_null_sd
+      top_null_mean: null of top_gap: mean, sample deviation
+      top_null_sd: null of top_gap: mean, sample deviation
       vote_share: of the retrained models whose own nearest class is rn; below 60 rn is ambiguous
       sanity: balanced accuracy of rn's discriminator on held-out retained rows, unlearned model;
           near 100 or the score means nothing
@@ -92,14 +92,14 @@ class C2st(NamedTuple):
     the forget classes from a retrained model's. 50 is ideal; compare with the null.
 
     Fields:
-      models
-      rows
+      models: retrained models; rows of forget classes
+      rows: retrained models; rows of forget classes
       all: of all classes, mean over the retrained models; easily won by the forget class alone
       retained: renormalised over the retained classes
       all_null_mean: a retrained model against another, over all pairs: mean
       all_null_sd: and sample deviation; NaN for fewer than two (three) models
-      retained_null_mean
-      retained_null_sd
+      retained_null_mean: the same of `retained`
+      retained_null_sd: the same of `retained`
     """
     models: int
     rows: int
@@ -146,8 +146,8 @@ class UliraSamples(NamedTuple):
     Fields:
       unlearned: samples by truth
       unseen: samples by truth
-      auc: accuracy: of p > 1/2
-      accuracy: accuracy: of p > 1/2
+      auc: of p, and of p > 1/2; percent
+      accuracy: of p, and of p > 1/2; percent
       tpr_1: true-positive rate at 1 % and 0.1 % false positives
       tpr_01: true-positive rate at 1 % and 0.1 % false positives
       p: [n], probability of having been unlearned
@@ -167,8 +167,8 @@ class Distance(NamedTuple):
     mean and sample deviation over them (NaN below two). Ideal: not above the null.
 
     Fields:
-      models
-      rows
+      models: retrained models; rows chosen
+      rows: retrained models; rows chosen
       tv: mean of 1/2 sum |p - P|, in [0, 1]
       tv_null: mean of 1/2 sum |p - P|, in [0, 1]
       tv_null_sd: mean of 1/2 sum |p - P|, in [0, 1]
@@ -216,12 +216,12 @@ class Svcmia(NamedTuple):
       nonmembers: rows that were used
       queries: rows that were used
       limit: the options', for the record
-      seed
-      confidence
-      correctness
-      entropy
-      modified_entropy
-      probabilities
+      seed: the same
+      confidence: by feature
+      correctness: by feature
+      entropy: by feature
+      modified_entropy: by feature
+      probabilities: by feature
     """
     members: int
     nonmembers: int
@@ -246,7 +246,7 @@ class ClipResult(NamedTuple):
           iterations saw it, before the clip (0: nothing seen yet)
       upper: largest sigma_upper / target; infinity without final_scale
       moved: largest relative change of a layer's weights or scales (l2)
-      seconds
+      seconds: of this call
     """
     layers: int
     changed: int
@@ -305,7 +305,7 @@ class Certificate(NamedTuple):
     """Rightly classified samples whose class no small change of the image can turn.
 
     Fields:
-      samples
+      samples: all that were looked at
       right: rightly classified
       certified: of these: the class stays wherever the image moves by at most eps
       accuracy: certified / samples, in percent: certified accuracy at eps
@@ -327,7 +327,7 @@ class TransferGap(NamedTuple):
       moved: longest way of an attacked image, l2; NaN without an attack
       bound: |clean[0] - clean[1]| + 2 sqrt(2) max(L) eps, which |attacked[0] - attacked[1]|
           cannot exceed
-      samples
+      samples: all that were looked at
     """
     clean: Tuple[float, ...]
     attacked: Tuple[float, ...]
@@ -353,7 +353,7 @@ class Audit(NamedTuple):
       ft_tpr_1: true-positive rate at 1 % and 0.1 % false positives, forget/test
       ft_tpr_01: true-positive rate at 1 % and 0.1 % false positives, forget/test
       mis: NaN without libsvm
-      seconds
+      seconds: of this call
       nonpositive: Taylor sums that were not positive, references included
       references: models used
     """
@@ -508,14 +508,14 @@ class UnlearnBound(NamedTuple):
     entropies.
 
     Fields:
-      samples
+      samples: with an example
       delta: mean of delta, l2
       l_delta: mean of sqrt(2) L delta, with L of the logits
       original_adversarial: l(o; x_a, y)
       unlearned_adversarial: l(a; x_a, y_a)
       retrained_clean: l(u; x, y); NaN without a retrained model, as all below
       retrained_adversarial: l(u; x_a, y_a)
-      c
+      c: C above
       before: |o - u|^2 over the trainable weights
       after: |a - u|^2
       bound: before + (2 / beta) (l_delta - c)
@@ -557,13 +557,13 @@ class SelectTrial(NamedTuple):
     """One rate.
 
     Fields:
-      lr
+      lr: the rate
       forget_accuracy: percent
       heldout_accuracy: percent; SAMPLES: of all held-out samples, CLASSES: without the forget
           classes
       auc: of ForgetCheck; NaN if held-out data has fewer than two samples to compare with
       error: of ForgetCheck; NaN if held-out data has fewer than two samples to compare with
-      seconds
+      seconds: of this trial
       admitted: 1: held-out accuracy within the tolerance
       failed: 1: training diverged; the figures are NaN
     """
@@ -585,7 +585,7 @@ class Relearn(NamedTuple):
       steps: until the target was met; -1: not within most_epochs
       before: accuracy on the forget samples before the first step, percent
       after: at the last look
-      seconds
+      seconds: of this call
     """
     steps: int
     before: float
@@ -599,10 +599,10 @@ class LayerSpectrum(NamedTuple):
     Fields:
       name: module path, "" for a pool; lives as long as the spectrum
       batchnorm: module path of the batch norm in it, or NULL; the same
-      kind
+      kind: what it is
       node: in the model's graph
       in_shape: channels, height, width
-      out_shape
+      out_shape: the same of the result
       sigma_lower: the norm is at least this (Ritz value), but for rounding in single precision;
           never above sigma_upper; NaN before a run
       sigma_upper: the norm is at most this, rounding included; infinity without certify; NaN
