@@ -11,8 +11,7 @@ template <class T, class F, class... A> auto made(void (*unref)(T *), F create, 
 int main(int argc, char **argv) // IMAGES.idx LABELS.idx: learns 900 digits, forgets 90, is audited
 try {
     auto ctx = made(amun_context_unref, amun_context_create, nullptr);
-    const char *images = argc == 3 ? argv[1] : throw "two files, please", *labels = argv[2];
-    auto all = made(amun_dataset_unref, amun_dataset_open_idx, &*ctx, images, labels);
+    auto all = made(amun_dataset_unref, amun_dataset_open_idx, &*ctx, argv[1], argv[argc - 1]);
     int64_t order[1797], forget[90];
     ok(amun_forget_indices(order, 1797, 1797, 0)), ok(amun_forget_indices(forget, 90, 900, 1));
     auto seen = made(amun_dataset_unref, amun_dataset_subset, &*all, order, 900);
@@ -21,9 +20,10 @@ try {
     auto net = made(amun_model_unref, amun_model_create, &*ctx, "digits", &size);
     amun_train_options how;
     ok(amun_unlearn_train_options_init(&how, sizeof how, AMUN_UNLEARN_RETRAIN));
-    how.epochs = 8, how.batch = 30, how.lr = 0.02, how.augment_pad = how.augment_flip = 0;
+    how.epochs = 4, how.batch = 30, how.lr = 0.02, how.augment_pad = how.augment_flip = 0;
     ok(amun_train_run(nullptr, &*net, &*seen, nullptr, 0, &how, nullptr));
-    auto mia = made(amun_mia_unref, amun_mia_create, &*ctx, &*seen, &*unseen, nullptr);
+    amun_mia_options few = {sizeof few, 4, 3, 0, nullptr}; // 4 references; usually 16 or more
+    auto mia = made(amun_mia_unref, amun_mia_create, &*ctx, &*seen, &*unseen, &few);
     ok(amun_mia_train_references(&*mia, &*net, &how, nullptr, nullptr));
     auto at = made(amun_attack_unref, amun_attack_create_search, &*ctx, nullptr);
     auto set = made(amun_advset_unref, amun_advset_build, &*at, &*net, &*seen, forget, 90, nullptr);
