@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Writes the seed files of tests/fuzz/corpus: small good and bad files of each format.
-The committed corpus is its output plus what fuzzing found. Usage: make_corpus.py [folder]"""
+The committed corpus is its output plus what fuzzing found. Usage: make_corpus.py [folder]
+Files that only the library writes come from the program make_seeds; this one damages them."""
 import os
+import random
+import re
 import struct
 import sys
 
@@ -88,6 +91,58 @@ FILES = {
 }
 
 
+def option_cases(first, count):
+    """Cases for fuzz_options.c: structs by turns, sizes right and wrong, values that ranges are made
+    of at random places. The same numbers each time."""
+    draw, out = random.Random(first), b""
+    for case in range(count):
+        edits = draw.randrange(0, 4)
+        wrong = draw.random() < 0.2
+        size = draw.choice([0, 8, 16, 24, 4096, 4104, 8191, draw.randrange(0, 300)])
+        out += bytes([(first + case) % 31, edits << 4 | wrong | draw.randrange(0, 2) << 1])
+        out += struct.pack("<H", size)
+        for _ in range(edits):
+            out += bytes([draw.randrange(0, 30), draw.randrange(0, 64)])
+            out += struct.pack("<d", draw.choice([0.5, 1e-3, -2.0, 1e12, 3e-310]))
+    return out
+
+
+FILES["options"] = {f"cases-{n}": option_cases(n * 20, 20) for n in range(8)}
+FILES["report"] = {
+    "names": b"digits\0resnet20\0original\0retrain\0amun\0options\0{\"a\": 1}\0{}\0",
+    "own-key": b"d\0a\0x\0x\0x\0provenance\0{}\0[]\0",
+    "quotes": b"\"\\\0\xc3\xa9\0a b\0%s%n\0\n\0k\0{\"a\": {\"b\": [null]}}\0{\"a\": 1, \"a\": 2}\0",
+    "not-utf8": b"\xff\xfe\0\xc0\x80\0\xed\xa0\x80\0m\0m\0timings\0{\"s\": 1}\0{\"s\": NaN}\0",
+    "empty": b"",
+}
+
+
+def damaged(data):
+    """{name: bytes}: values and texts changed, so that hashes and lengths no longer fit or do."""
+    yield "last-byte", data[:-1] + bytes([data[-1] ^ 1])
+    yield "longer", data + b"\0"
+    at = data.find(b'"')
+    yield "header", data[:at] + b"'" + data[at + 1:]
+    number = re.search(rb'"shape":\[(\d)', data)
+    if number:
+        yield "shape", data[:number.start(1)] + b"9" + data[number.end(1):]
+    kind = data.find(b'"F32"')
+    if kind >= 0:
+        yield "dtype", data[:kind] + b'"I32"' + data[kind + 5:]
+        yield "nan", data[:-4] + struct.pack("<f", float("nan"))
+    epoch = re.search(rb'"amun.epoch":"(\d)', data)
+    if epoch:
+        yield "epoch", data[:epoch.start(1)] + b"9" + data[epoch.end(1):]
+    for old, new in ((b"member-001", b"../../etc/"), (b'"members"', b'"remembrs'), (b'"1"', b'"2"'),
+                     (b'"file"', b'"fail"'), (b"conv.weight", b"conv.height")):
+        if old in data:
+            yield "text-" + re.sub(r"[^a-z0-9]", "", old.decode()), data.replace(old, new, 1)
+
+
+SEEDS = ("checkpoint/started", "checkpoint/finished", "ensemble/index", "references/cache",
+         "references/weights", "weights/own")
+
+
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "corpus")
     for target, files in FILES.items():
@@ -96,6 +151,14 @@ def main():
         for name, data in files.items():
             with open(os.path.join(folder, name), "wb") as out:
                 out.write(data)
+    for seed in SEEDS:
+        path = os.path.join(root, seed)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                data = file.read()
+            for name, other in damaged(data):
+                with open(path + "-" + name, "wb") as out:
+                    out.write(other)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let forget = forget_indices(90, train.len(), 1)?;
 
     let plain = TrainOptions { batch: 30, augment_pad: 0, augment_flip: 0, ..Default::default() };
-    let how = TrainOptions { epochs, lr: 0.02, schedule: Schedule::COSINE, ..plain };
+    let steady = TrainOptions { weight_decay: 0.0, schedule: Schedule::COSINE, ..plain };
+    let how = TrainOptions { epochs, lr: 0.02, ..steady };
     let shape = ModelOptions { channels: 1, height: 8, width: 8, ..Default::default() };
     let mut model = Model::create(&ctx, "digits", &shape)?;
     let trained = model.train(&train, None, &how, Call::silent())?;

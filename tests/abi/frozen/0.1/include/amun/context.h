@@ -1,0 +1,73 @@
+/* amun/context.h - the context: allocator, threads, log, memory accounting. */
+#ifndef AMUN_CONTEXT_H
+#define AMUN_CONTEXT_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Reference-counted; may be used by several threads at once. */
+typedef struct amun_context amun_context;
+
+/** Returns `align`-aligned memory or NULL. Both may be called from any thread. */
+typedef void *(*amun_alloc_fn)(void *user_data, size_t size, size_t align);
+typedef void (*amun_free_fn)(void *user_data, void *ptr, size_t size, size_t align);
+
+/** @since 0.1 */
+typedef struct amun_context_options {
+    size_t struct_size;      /**< set by amun_context_options_init() */
+    amun_alloc_fn alloc;     /**< default NULL: the C library's aligned allocator; set both or none */
+    amun_free_fn free;       /**< default NULL */
+    void *allocator_data;    /**< passed to both */
+    uint64_t memory_limit;   /**< bytes through this context, default 0 = no limit */
+    int32_t threads;         /**< default 0 = the runtime's choice, range [0, 1024] */
+    int32_t reserved0;       /**< must be 0 */
+} amun_context_options;
+
+/** @since 0.1 */
+typedef struct amun_memory_stats {
+    size_t struct_size; /**< set by the caller to sizeof(amun_memory_stats) */
+    uint64_t current;   /**< bytes allocated through the context now */
+    uint64_t peak;      /**< the largest `current` so far */
+    uint64_t blocks;    /**< live allocations */
+} amun_memory_stats;
+
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
+AMUN_API amun_status amun_context_options_init(amun_context_options *opts, size_t size);
+
+/** Creates a context. [out] ctx: one reference, NULL on failure. [in] opts: nullable.
+ *  Statuses: INVALID_ARGUMENT, OUT_OF_MEMORY. @since 0.1 */
+AMUN_API amun_status amun_context_create(amun_context **ctx, const amun_context_options *opts);
+/** Adds a reference and returns `ctx`. NULL is fine. Any thread. @since 0.1 */
+AMUN_API amun_context *amun_context_ref(amun_context *ctx);
+/** Gives a reference back; the last one frees. NULL is fine. Handles keep their context alive. @since 0.1 */
+AMUN_API void amun_context_unref(amun_context *ctx);
+
+/** Threads used by later calls: 0 = the runtime's choice, at most 1024. The caller's own OpenMP
+ *  setting is saved and restored around each call. @since 0.1 */
+AMUN_API amun_status amun_context_set_threads(amun_context *ctx, int32_t threads);
+/** Threads that a call would use now (never 0). @since 0.1 */
+AMUN_API int32_t amun_context_get_threads(const amun_context *ctx);
+
+/** Log levels, most severe first. */
+typedef int32_t amun_log_level;
+enum { AMUN_LOG_SILENT = 0, AMUN_LOG_WARNING = 1, AMUN_LOG_INFO = 2, AMUN_LOG_DEBUG = 3 };
+/** `message` is finished UTF-8 text without newline. Called on the thread that made the API call. */
+typedef void (*amun_log_fn)(amun_log_level level, const char *message, void *user_data);
+/** Sends messages up to `level` to `fn`; NULL means silence (the default). The library never
+ *  writes to stdout or stderr. AMUN_LOG=plan in the environment adds each compiled plan's own
+ *  listing, at level INFO, whatever `level` says. @since 0.1 */
+AMUN_API amun_status amun_context_set_log(amun_context *ctx, amun_log_fn fn, void *user_data,
+                                          amun_log_level level);
+
+/** Upper bound in bytes for what goes through the context; 0 removes it. Excess is OUT_OF_MEMORY. @since 0.1 */
+AMUN_API amun_status amun_context_set_memory_limit(amun_context *ctx, uint64_t bytes);
+/** Current and peak bytes. oneDNN's generated code, libsvm and JSON text are outside this figure. @since 0.1 */
+AMUN_API amun_status amun_context_get_memory(const amun_context *ctx, amun_memory_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
