@@ -121,6 +121,7 @@ def scores(groups, ax=None, bins="auto", xlabel="membership score"):
         ax.hist(group, edges, weights=np.full(group.size, 1.0 / group.size), histtype="step",
                 linewidth=1.6, color=CYCLE[i % len(CYCLE)], label="%s (%d)" % (name, group.size))
     ax.set(xlabel=xlabel, ylabel="share of the group", xlim=(edges[0], edges[-1]))
+    ax.set_ylim(0, 1.1 * max(ax.get_ylim()[1], 1e-9))  # room for the legend
     ax.legend(frameon=False)
     return _tidy(ax, "y")
 
