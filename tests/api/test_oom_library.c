@@ -94,6 +94,30 @@ static amun_status audit(int32_t which)
     }
 }
 
+enum { PROBE, PROTOTYPE, LOSSMIA, QUALITY };
+
+static amun_status probe(int32_t which)
+{
+    amun_probe probed = {.struct_size = sizeof probed};
+    amun_prototype prototype = {.struct_size = sizeof prototype};
+    amun_lossmia losses = {.struct_size = sizeof losses};
+    amun_quality quality = {.struct_size = sizeof quality};
+    amun_tensor_view rows = one;
+    rows.shape[0] = TINY_CLASSES;
+    switch (which) {
+    case PROBE:
+        return amun_probe_compute(&probed, NULL, &one, &labels, &one, &labels, TINY_CLASSES,
+                                  forgotten, 1, NULL);
+    case PROTOTYPE:
+        return amun_prototype_compute(&prototype, &rows, NULL, &one, &labels, &one, &labels,
+                                      forgotten, 1, NULL);
+    case LOSSMIA:
+        return amun_lossmia_compute(&losses, scores[0], ROWS, scores[1], ROWS, NULL);
+    default:
+        return amun_quality_compute(&quality, NULL, scores[0], 2, scores[1], 2, ROWS, NULL);
+    }
+}
+
 enum { SIGNAL, RMIA, INCLUSION, AUC, TPR, FEATURES, FORGET_INDICES, CHECK_SCORES };
 
 static amun_status score(int32_t which)
@@ -165,6 +189,10 @@ static const scenario without_context[] = {
     {"routing", audit, ROUTING, 3},
     {"zrf", audit, ZRF, 1},
     {"klom", audit, KLOM, 1},
+    {"probe", probe, PROBE, 3},
+    {"prototype", probe, PROTOTYPE, 3},
+    {"lossmia", probe, LOSSMIA, 1},
+    {"quality", probe, QUALITY, 1},
     {"signal", score, SIGNAL, 1},
     {"rmia", score, RMIA, 1},
     {"inclusion", score, INCLUSION, 1},

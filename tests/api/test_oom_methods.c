@@ -219,6 +219,22 @@ static amun_status check_model(int32_t which)
                                    0.95, NULL);
 }
 
+enum { PROBE, PROTOTYPE };
+
+static amun_status look_inside(int32_t which)
+{
+    amun_probe probe = {.struct_size = sizeof probe};
+    amun_prototype prototype = {.struct_size = sizeof prototype};
+    const int64_t first[1] = {tiny_labels[0]};
+    if (which == PROBE) {
+        return amun_probe_model(&probe, f.model, f.data, f.data, first, 1, NULL, NULL);
+    }
+    amun_prototype_options options;
+    ck_ok(amun_prototype_options_init(&options, sizeof options));
+    options.samples = 2;
+    return amun_prototype_model(&prototype, f.model, f.data, f.data, first, 1, &options, NULL);
+}
+
 /* ---- ensembles ---------------------------------------------------------------------------------
  */
 
@@ -341,6 +357,8 @@ static const scenario scenarios[] = {
     {"relearn", relearn, 0, 15},
     {"check", check_model, 0, 3},
     {"lipschitz_local", check_model, 1, 3},
+    {"probe", look_inside, PROBE, 10},
+    {"prototype", look_inside, PROTOTYPE, 5},
     {"gal", train_together, AMUN_ENSEMBLE_GAL, 20},
     {"trs", train_together, AMUN_ENSEMBLE_TRS, 20},
     {"dverge", train_together, AMUN_ENSEMBLE_DVERGE, 20},

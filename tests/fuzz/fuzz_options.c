@@ -231,7 +231,7 @@ static amun_status use_mia(const void *o)
 enum { ROWS = 15 };
 static double outputs[3][ROWS][3];
 static int64_t classes[ROWS];
-static amun_tensor_view models, one, labels;
+static amun_tensor_view models, one, labels, rows; /* rows: of a dense layer */
 static const int64_t forgotten[1] = {1};
 
 #define AUDIT(name, call)                                                                          \
@@ -245,6 +245,22 @@ AUDIT(miann, amun_miann_compute(&told, NULL, NULL, &models, &one, &labels, forgo
 AUDIT(c2st, amun_c2st_compute(&told, &models, &one, &labels, forgotten, 1, o))
 AUDIT(ulira, amun_ulira_class(&told, &models, &models, &one, &labels, forgotten, 1, o))
 AUDIT(svcmia, amun_svcmia_kodge(&told, &one, &labels, &one, &labels, &one, &labels, o))
+
+AUDIT(probe, amun_probe_compute(&told, NULL, &one, &labels, &one, &labels, 3, forgotten, 1, o))
+AUDIT(lossmia, amun_lossmia_compute(&told, outputs[0][0], ROWS, outputs[1][0], ROWS, o))
+INIT(prototype, amun_prototype_options)
+static amun_status use_prototype(const void *o)
+{
+    amun_prototype told = {.struct_size = sizeof told};
+    return amun_prototype_compute(&told, &rows, NULL, &one, &labels, &one, &labels, forgotten, 1,
+                                  o);
+}
+INIT(quality, amun_quality_options)
+static amun_status use_quality(const void *o)
+{
+    amun_quality told = {.struct_size = sizeof told};
+    return amun_quality_compute(&told, NULL, outputs[0][0], 2, outputs[1][0], 2, ROWS, o);
+}
 
 /* ---- the table --------------------------------------------------------------------------------
  */
@@ -301,6 +317,10 @@ static const subject subjects[] = {
     ROW(c2st, amun_c2st_options, 0),
     ROW(ulira, amun_ulira_options, 0),
     ROW(svcmia, amun_svcmia_options, 0),
+    ROW(probe, amun_probe_options, 0),
+    ROW(prototype, amun_prototype_options, 0),
+    ROW(lossmia, amun_lossmia_options, 0),
+    ROW(quality, amun_quality_options, 0),
 };
 enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
 
@@ -331,6 +351,8 @@ static void set_up(void)
     fuzz_check(amun_tensor_view_init(&models, outputs, AMUN_DTYPE_F64, 3, shape));
     fuzz_check(amun_tensor_view_init(&one, outputs, AMUN_DTYPE_F64, 2, shape + 1));
     fuzz_check(amun_tensor_view_init(&labels, classes, AMUN_DTYPE_I64, 1, shape + 1));
+    rows = one;
+    rows.shape[0] = FUZZ_CLASSES;
     if (set == NULL) {
         abort();
     }

@@ -99,7 +99,7 @@ def option_cases(first, count):
         edits = draw.randrange(0, 4)
         wrong = draw.random() < 0.2
         size = draw.choice([0, 8, 16, 24, 4096, 4104, 8191, draw.randrange(0, 300)])
-        out += bytes([(first + case) % 31, edits << 4 | wrong | draw.randrange(0, 2) << 1])
+        out += bytes([(first + case) % 35, edits << 4 | wrong | draw.randrange(0, 2) << 1])
         out += struct.pack("<H", size)
         for _ in range(edits):
             out += bytes([draw.randrange(0, 30), draw.randrange(0, 64)])

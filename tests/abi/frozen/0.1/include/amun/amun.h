@@ -57,6 +57,7 @@
 #include "ensemble.h"
 #include "mia.h"
 #include "model.h"
+#include "probe.h"
 #include "rivals.h"
 #include "search.h"
 #include "select.h"

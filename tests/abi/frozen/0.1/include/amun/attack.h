@@ -22,29 +22,31 @@ typedef struct amun_attack amun_attack;
 /** FGSM: clamp01(x + eps * sign(g)), with sign(0) = 0 (Goodfellow et al., arXiv 1412.6572).
  *  @since 0.1 */
 typedef struct amun_fgsm_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_fgsm_options_init() */
     double eps;    /**< default 8/255, range [0, 1] */
     int32_t batch; /**< samples per plan, default 128, range [1, 4096] */
-    int32_t reserved0;
+    int32_t reserved0; /**< must be 0 */
 } amun_fgsm_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_fgsm_options_init(amun_fgsm_options *opts, size_t size);
 
 /** FFGSM: random start in the Linf ball, one step of size `step`, projection (Wong et al., arXiv
  *  2001.03994). @since 0.1 */
 typedef struct amun_ffgsm_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_ffgsm_options_init() */
     double eps;    /**< default 8/255, range [0, 1] */
     double step;   /**< default 10/255, range [0, 1] */
     uint64_t seed; /**< default 0; starts are keyed by (seed, sample id) */
     int32_t batch; /**< default 128, range [1, 4096] */
-    int32_t reserved0;
+    int32_t reserved0; /**< must be 0 */
 } amun_ffgsm_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_ffgsm_options_init(amun_ffgsm_options *opts, size_t size);
 
 /** PGD in the Linf or the L2 ball (Madry et al., arXiv 1706.06083). L2 steps follow g / (|g| +
  *  1e-10); an L2 random start has a radius uniform in [0, eps). @since 0.1 */
 typedef struct amun_pgd_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_pgd_linf_options_init(), amun_pgd_l2_options_init() */
     double eps;                      /**< Linf default 8/255, L2 default 1.0; range [0, 1000] */
     double step;                     /**< Linf default 2/255, L2 default 0.2; range [0, 1000] */
     int32_t steps;                   /**< default 10, range [1, 10000] */
@@ -53,19 +55,22 @@ typedef struct amun_pgd_options {
     int32_t batch;                   /**< default 128, range [1, 4096] */
     int32_t legacy_normalised_clamp; /**< default 0; 1: see amun_clamp, Linf only */
 } amun_pgd_options;
+/** Defaults of the Linf ball. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_pgd_linf_options_init(amun_pgd_options *opts, size_t size);
+/** Defaults of the L2 ball. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_pgd_l2_options_init(amun_pgd_options *opts, size_t size);
 
 /** MI-FGSM, or MIM: Linf steps along an accumulated gradient, v = decay * v + g / |g|_1; a += step
  * * sign(v); no random start (Dong et al., arXiv 1710.06081). @since 0.1 */
 typedef struct amun_mim_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_mim_options_init() */
     double eps;    /**< default 8/255, range [0, 1000] */
     double step;   /**< default 2/255, range [0, 1000] */
     double decay;  /**< default 1, range [0, 10] */
     int32_t steps; /**< default 10, range [1, 10000] */
     int32_t batch; /**< default 128, range [1, 4096] */
 } amun_mim_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_mim_options_init(amun_mim_options *opts, size_t size);
 
 /** What APGD increases. z_(i) is the i-th largest logit, y the label. */
@@ -82,7 +87,7 @@ enum {
  * changed; it then goes on from the best point. The result is the iterate with the highest loss, a
  * flipped one before all others. @since 0.1 */
 typedef struct amun_apgd_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_apgd_options_init() */
     amun_norm norm;        /**< default AMUN_NORM_LINF */
     amun_attack_loss loss; /**< default AMUN_ATTACK_LOSS_CE */
     double eps;            /**< default 8/255 (usual for L2: 0.5), range [0, 1000] */
@@ -98,6 +103,7 @@ typedef struct amun_apgd_options {
                                 is wrong already is returned unchanged */
     int32_t batch;         /**< slots, default 128, range [1, 4096] */
 } amun_apgd_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_apgd_options_init(amun_apgd_options *opts, size_t size);
 
 /** Square attack (Andriushchenko et al., arXiv 1912.00049): random search on the margin of the
@@ -105,7 +111,7 @@ AMUN_API amun_status amun_apgd_options_init(amun_apgd_options *opts, size_t size
  *  image with the smallest margin. A sample that is wrong already is returned unchanged.
  *  `updates` in the record counts queries, without that of the clean image. @since 0.1 */
 typedef struct amun_square_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_square_options_init() */
     amun_norm norm;  /**< default AMUN_NORM_LINF */
     int32_t queries; /**< default 5000, range [1, 1000000] */
     double eps;      /**< default 8/255 (usual for L2: 0.5), range [0, 1000] */
@@ -114,8 +120,9 @@ typedef struct amun_square_options {
                         queries, in proportion */
     uint64_t seed; /**< default 0; draws are keyed by (seed, sample id, query) */
     int32_t batch; /**< slots, default 128, range [1, 4096] */
-    int32_t reserved0;
+    int32_t reserved0; /**< must be 0 */
 } amun_square_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_square_options_init(amun_square_options *opts, size_t size);
 
 /** Worst case of three attacks, as in AutoAttack (arXiv 2003.01690; its FAB attack is left out):
@@ -124,7 +131,7 @@ AMUN_API amun_status amun_square_options_init(amun_square_options *opts, size_t 
  *  survives all of them, and flags say who flipped the others. A failure in one attack stays the
  *  outcome unless another flips the sample. Progress: one phase "attack" per attack. @since 0.1 */
 typedef struct amun_standard_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_standard_options_init() */
     amun_norm norm;  /**< default AMUN_NORM_LINF */
     int32_t steps;   /**< of APGD, default 100, range [1, 10000] */
     double eps;      /**< default 8/255 (usual for L2: 0.5), range [0, 1000] */
@@ -132,32 +139,43 @@ typedef struct amun_standard_options {
     int32_t queries; /**< of Square, default 5000, range [1, 1000000] */
     uint64_t seed;   /**< default 0 */
     int32_t batch;   /**< default 128, range [1, 4096] */
-    int32_t reserved0;
+    int32_t reserved0; /**< must be 0 */
 } amun_standard_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_standard_options_init(amun_standard_options *opts, size_t size);
 
-/** Each: [out] attack, one reference, NULL on failure; [in] opts nullable (defaults), copied.
- *  Statuses: INVALID_ARGUMENT, UNSUPPORTED (option of a newer library), OUT_OF_MEMORY. @since 0.1
- */
+/** FGSM. As all that create an attack: [out] attack, one reference, NULL on failure; [in] opts
+ *  nullable (defaults), copied. Statuses: INVALID_ARGUMENT, UNSUPPORTED (option of a newer
+ *  library), OUT_OF_MEMORY. @since 0.1 */
 AMUN_API amun_status amun_attack_create_fgsm(amun_attack **attack, amun_context *ctx,
                                              const amun_fgsm_options *opts);
+/** FFGSM; as amun_attack_create_fgsm(). @since 0.1 */
 AMUN_API amun_status amun_attack_create_ffgsm(amun_attack **attack, amun_context *ctx,
                                               const amun_ffgsm_options *opts);
+/** PGD in the Linf ball; as amun_attack_create_fgsm(). @since 0.1 */
 AMUN_API amun_status amun_attack_create_pgd_linf(amun_attack **attack, amun_context *ctx,
                                                  const amun_pgd_options *opts);
+/** PGD in the L2 ball; as amun_attack_create_fgsm(). @since 0.1 */
 AMUN_API amun_status amun_attack_create_pgd_l2(amun_attack **attack, amun_context *ctx,
                                                const amun_pgd_options *opts);
+/** The search for the nearest adversarial example; as amun_attack_create_fgsm(). @since 0.1 */
 AMUN_API amun_status amun_attack_create_search(amun_attack **attack, amun_context *ctx,
                                                const amun_search_options *opts);
+/** MI-FGSM; as amun_attack_create_fgsm(). @since 0.1 */
 AMUN_API amun_status amun_attack_create_mim(amun_attack **attack, amun_context *ctx,
                                             const amun_mim_options *opts);
+/** Auto-PGD; as amun_attack_create_fgsm(). @since 0.1 */
 AMUN_API amun_status amun_attack_create_apgd(amun_attack **attack, amun_context *ctx,
                                              const amun_apgd_options *opts);
+/** Square; as amun_attack_create_fgsm(). @since 0.1 */
 AMUN_API amun_status amun_attack_create_square(amun_attack **attack, amun_context *ctx,
                                                const amun_square_options *opts);
+/** The worst of three attacks; as amun_attack_create_fgsm(). @since 0.1 */
 AMUN_API amun_status amun_attack_create_standard(amun_attack **attack, amun_context *ctx,
                                                  const amun_standard_options *opts);
+/** Adds a reference and returns `attack`. NULL is fine. Any thread. @since 0.1 */
 AMUN_API amun_attack *amun_attack_ref(amun_attack *attack);
+/** Gives a reference back; the last one frees. NULL is fine. Any thread. @since 0.1 */
 AMUN_API void amun_attack_unref(amun_attack *attack);
 
 /** Where an attack keeps its images. Numbers of different modes belong in no table together.
@@ -174,6 +192,7 @@ enum {
 /** The mode of an attack; 0 for NULL. @since 0.1 */
 AMUN_API amun_clamp amun_attack_clamp(const amun_attack *attack);
 
+/** What became of a sample. */
 typedef int32_t amun_attack_outcome;
 enum {
     AMUN_ATTACK_FLIPPED = 1,         /**< the result has a wrong label */
@@ -183,13 +202,13 @@ enum {
     AMUN_ATTACK_FAILED_NUMERIC = 5,  /**< non-finite logits */
     AMUN_ATTACK_FAILED_BUDGET = 6    /**< search by DDN or FMN: no flip within its steps */
 };
-/** In amun_attack_record.flags. */
-#define AMUN_ATTACK_MARGIN_FALLBACK 1u /* the margin gradient was used at least once */
-#define AMUN_ATTACK_RETRIED 2u         /* found or lost in the search from a random start */
-#define AMUN_ATTACK_BY_APGD_CE 4u      /* standard: flipped by its first attack, */
-#define AMUN_ATTACK_BY_APGD_T 8u       /* by the second, */
-#define AMUN_ATTACK_BY_SQUARE 16u      /* by the third */
-#define AMUN_ATTACK_LEGACY_CLAMP 32u   /* AMUN_CLAMP_NORMALISED */
+/* In amun_attack_record.flags. */
+#define AMUN_ATTACK_MARGIN_FALLBACK 1u /**< the margin gradient was used at least once */
+#define AMUN_ATTACK_RETRIED 2u         /**< found or lost in the search from a random start */
+#define AMUN_ATTACK_BY_APGD_CE 4u      /**< standard: flipped by its first attack, */
+#define AMUN_ATTACK_BY_APGD_T 8u       /**< by the second, */
+#define AMUN_ATTACK_BY_SQUARE 16u      /**< by the third */
+#define AMUN_ATTACK_LEGACY_CLAMP 32u   /**< AMUN_CLAMP_NORMALISED */
 
 /** One row of the per-sample table. Layout frozen for ever. */
 typedef struct amun_attack_record {
@@ -197,12 +216,12 @@ typedef struct amun_attack_record {
     int32_t label;       /**< the true label */
     int32_t predicted;   /**< on the clean image, -1 if not finite; ties: the lowest class */
     int32_t adversarial; /**< on the returned image, -1 if not finite */
-    amun_attack_outcome outcome;
+    amun_attack_outcome outcome; /**< what became of the sample */
     double eps;      /**< radius in force at the end; for a search the last one tried, with DDN and
                           FMN the one at which the returned image was found */
     double l2, linf; /**< distance of the returned image from the clean one */
     int32_t updates; /**< gradient steps taken, over all radii and the retry */
-    uint32_t flags;
+    uint32_t flags;  /**< AMUN_ATTACK_MARGIN_FALLBACK and those after it, added */
     uint64_t input_hash; /**< of the clean image and label (adversarial sets); 0 otherwise */
 } amun_attack_record;
 
@@ -249,7 +268,9 @@ AMUN_API amun_status amun_advset_save(const amun_advset *set, const char *path);
  *  0.1 */
 AMUN_API amun_status amun_advset_load(amun_advset **set, const amun_dataset *data, const char *path,
                                       amun_context *ctx);
+/** Adds a reference and returns `set`. NULL is fine. Any thread. @since 0.1 */
 AMUN_API amun_advset *amun_advset_ref(amun_advset *set);
+/** Gives a reference back; the last one frees. NULL is fine. Any thread. @since 0.1 */
 AMUN_API void amun_advset_unref(amun_advset *set);
 /** Number of records, failed ones included; 0 for NULL. @since 0.1 */
 AMUN_API size_t amun_advset_count(const amun_advset *set);

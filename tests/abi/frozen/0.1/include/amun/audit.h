@@ -21,6 +21,7 @@ extern "C" {
 
 /* ---- MIA-NN: does a class's mass go where retraining sends it? ----------------------------------- */
 
+/** What the discriminator of a class sees. */
 typedef int32_t amun_miann_features;
 enum {
     AMUN_MIANN_LOGITS = 1,   /**< of the retained classes */
@@ -28,6 +29,7 @@ enum {
     AMUN_MIANN_PROBS = 3,    /**< the same as probabilities */
     AMUN_MIANN_SCALAR = 4    /**< logit i alone, for the discriminator of class i */
 };
+/** Which support-vector machine it is. */
 typedef int32_t amun_miann_kernel;
 enum {
     AMUN_MIANN_LINEAR = 1, /**< linear, squared hinge loss (scikit-learn's LinearSVC) */
@@ -37,7 +39,7 @@ enum {
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_miann_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_miann_options_init() */
     amun_miann_features features; /**< default AMUN_MIANN_LOGITS */
     amun_miann_kernel kernel;     /**< default AMUN_MIANN_LINEAR */
     double c;         /**< cost of the support-vector machines; default 0: 1, with RBF 3; range [0, 1e6] */
@@ -52,7 +54,7 @@ AMUN_API amun_status amun_miann_options_init(amun_miann_options *opts, size_t si
 /** Acc_i of a model: share of the forget classes' rows that the discriminator of retained class i,
  *  fitted on the same model's outputs, accepts as class i. @since 0.1 */
 typedef struct amun_miann {
-    size_t struct_size;
+    size_t struct_size; /**< set by the caller */
     int64_t neighbour;   /**< rn: largest mean Acc over the retrained models; a tie goes to the larger mean probability */
     int64_t models;      /**< retrained models */
     double score;        /**< Acc_rn of the unlearned model */
@@ -61,7 +63,7 @@ typedef struct amun_miann {
     double null_mean;    /**< the gap of each retrained model to the mean of the others: mean */
     double null_sd;      /**< and sample deviation; both NaN for one retrained model */
     double top_gap;      /**< sum of gaps over the top_m classes with the largest retrained Acc */
-    double top_null_mean, top_null_sd;
+    double top_null_mean, top_null_sd; /**< null of top_gap: mean, sample deviation */
     double vote_share;   /**< of the retrained models whose own nearest class is rn; below 60 rn is ambiguous */
     double sanity;       /**< balanced accuracy of rn's discriminator on held-out retained rows, unlearned model; near 100 or the score means nothing */
     double sanity_retrained; /**< the same, mean of the retrained models */
@@ -82,7 +84,7 @@ AMUN_API amun_status amun_miann_compute(amun_miann *result, double *accuracy, do
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_c2st_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_c2st_options_init() */
     int32_t folds;     /**< of the cross-validation, default 5, range [2, 100] */
     int32_t reserved0; /**< must be 0 */
     double ridge;      /**< penalty ridge / 2 |w|^2 on standardised features, default 1, range [1e-9, 1e9] */
@@ -94,13 +96,13 @@ AMUN_API amun_status amun_c2st_options_init(amun_c2st_options *opts, size_t size
 /** AUCs of a logistic regression that tells the unlearned model's log-probabilities on rows of the
  *  forget classes from a retrained model's. 50 is ideal; compare with the null. @since 0.1 */
 typedef struct amun_c2st {
-    size_t struct_size;
-    int64_t models, rows;
+    size_t struct_size; /**< set by the caller */
+    int64_t models, rows; /**< retrained models; rows of forget classes */
     double all;           /**< of all classes, mean over the retrained models; easily won by the forget class alone */
     double retained;      /**< renormalised over the retained classes */
     double all_null_mean; /**< a retrained model against another, over all pairs: mean */
     double all_null_sd;   /**< and sample deviation; NaN for fewer than two (three) models */
-    double retained_null_mean, retained_null_sd;
+    double retained_null_mean, retained_null_sd; /**< the same of `retained` */
 } amun_c2st;
 /** Classifier two-sample test (Lopez-Paz and Oquab, arXiv 1610.06545) on the outputs: features
  *  standardised with the training folds, an image's two rows in the same fold, AUC per fold, averaged.
@@ -119,23 +121,27 @@ AMUN_API amun_status amun_c2st_compute(amun_c2st *result, const amun_tensor_view
 AMUN_API amun_status amun_ulira_phi(double *phi, const amun_tensor_view *logits,
                                     const amun_tensor_view *labels);
 
+/** Variances of the fitted Gaussians. */
 typedef int32_t amun_ulira_variance;
 enum {
     AMUN_ULIRA_PER_SAMPLE = 1, /**< of each sample and side; for 32 models or more */
     AMUN_ULIRA_POOLED = 2,     /**< one per side: the mean of the samples' */
     AMUN_ULIRA_GLOBAL_REF = 3  /**< LiRA's fix_variance: of all scores of the unlearned side, for both */
 };
+/** Centres of the fitted Gaussians. */
 typedef int32_t amun_ulira_centre;
 enum {
     AMUN_ULIRA_CENTRE_AUTO = 1, /**< mean below 8 models in the fit, else median */
     AMUN_ULIRA_CENTRE_MEAN = 2,
     AMUN_ULIRA_CENTRE_MEDIAN = 3
 };
+/** Which models are judged by the fit of the others. */
 typedef int32_t amun_ulira_holdout;
 enum {
     AMUN_ULIRA_EACH = 1, /**< each model is held out once, figures are averaged */
     AMUN_ULIRA_LAST = 2  /**< the last model of each side, as the published program has it */
 };
+/** Which scores are compared. */
 typedef int32_t amun_ulira_score;
 enum {
     AMUN_ULIRA_OWN = 1,       /**< phi of the row's own, forgotten class */
@@ -145,7 +151,7 @@ enum {
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_ulira_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_ulira_options_init() */
     amun_ulira_variance variance; /**< default AMUN_ULIRA_POOLED */
     amun_ulira_centre centre;     /**< default AMUN_ULIRA_CENTRE_AUTO */
     amun_ulira_holdout holdout;   /**< default AMUN_ULIRA_EACH; class level only */
@@ -158,7 +164,7 @@ AMUN_API amun_status amun_ulira_options_init(amun_ulira_options *opts, size_t si
 
 /** Class level. @since 0.1 */
 typedef struct amun_ulira {
-    size_t struct_size;
+    size_t struct_size; /**< set by the caller */
     int64_t unlearned, retrained, rows; /**< models of each side, samples */
     double auc;               /**< unlearned against retrained held-out models; ideal 50 */
     double balanced_accuracy; /**< at the threshold where |TPR + FPR - 1| is least; ideal 50 */
@@ -193,9 +199,9 @@ enum {
 };
 /** Sample level. @since 0.1 */
 typedef struct amun_ulira_samples {
-    size_t struct_size;
+    size_t struct_size; /**< set by the caller */
     int64_t unlearned, unseen; /**< samples by truth */
-    double auc, accuracy;      /**< accuracy: of p > 1/2 */
+    double auc, accuracy;      /**< of p, and of p > 1/2; percent */
     double tpr_1, tpr_01;      /**< true-positive rate at 1 % and 0.1 % false positives */
 } amun_ulira_samples;
 /** Per-sample attack (Hayes et al., arXiv 2403.01218): p = N(phi; unlearned) / (N(phi; unlearned) + N(phi; unseen)) with Gaussians
@@ -216,8 +222,8 @@ AMUN_API amun_status amun_ulira_sample_scores(amun_ulira_samples *result, double
  *  each beside its null: a retrained model in the place of p, the others as P, mean and sample deviation
  *  over them (NaN below two). Ideal: not above the null. @since 0.1 */
 typedef struct amun_distance {
-    size_t struct_size;
-    int64_t models, rows;
+    size_t struct_size; /**< set by the caller */
+    int64_t models, rows; /**< retrained models; rows chosen */
     double tv, tv_null, tv_null_sd; /**< mean of 1/2 sum |p - P|, in [0, 1] */
     double js, js_null, js_null_sd; /**< mean Jensen-Shannon divergence, natural logarithm, in [0, ln 2] */
     double kl, kl_null, kl_null_sd; /**< mean KL(P || p), probabilities floored at 1e-12 in the logarithm */
@@ -254,7 +260,7 @@ AMUN_API amun_status amun_distance_klom(double *mean, double *p95, double *rows,
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_svcmia_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_svcmia_options_init() */
     int64_t limit; /**< rows per side of the fit, drawn from larger sets; default 5000, range [0, 1e8]; 0: as
                         published, all of them (SalUn: the first rows, as many as the smaller side has) */
     uint64_t seed; /**< of the draws; default 0 */
@@ -265,11 +271,11 @@ AMUN_API amun_status amun_svcmia_options_init(amun_svcmia_options *opts, size_t 
 /** Percent of the queried rows called non-members by SVC(C = 3, RBF, gamma = 1 / features) on each feature. A
  *  model retrained without a class scores 100; the number to meet is a retrained model's. @since 0.1 */
 typedef struct amun_svcmia {
-    size_t struct_size;
+    size_t struct_size; /**< set by the caller */
     int64_t members, nonmembers, queries; /**< rows that were used */
     int64_t limit;                        /**< the options', for the record */
-    uint64_t seed;
-    double confidence, correctness, entropy, modified_entropy, probabilities;
+    uint64_t seed;                        /**< the same */
+    double confidence, correctness, entropy, modified_entropy, probabilities; /**< by feature */
 } amun_svcmia;
 /** Protocol of SalUn and l1-sparse: fitted on retained training rows (members, as many as there are test rows) against test
  *  rows; asks about forgotten training rows. Leave rows of forget classes out of `test` and say so.

@@ -25,7 +25,7 @@ extern "C" {
 /** Result of every call that can fail: 0 is success, errors are negative. */
 typedef int32_t amun_status;
 enum {
-    AMUN_OK = 0,
+    AMUN_OK = 0, /**< success */
     AMUN_ERROR_INVALID_ARGUMENT = -1, /**< a value outside its documented range, NULL, wrong handle */
     AMUN_ERROR_OUT_OF_MEMORY = -2,    /**< the allocator or the context's memory limit said no */
     AMUN_ERROR_IO = -3,               /**< the operating system refused to read or write */
@@ -57,7 +57,7 @@ enum {
 /** What a progress callback sees. Valid during the callback only.
  *  Read only the fields below struct_size: it grows in later releases. */
 typedef struct amun_progress {
-    size_t struct_size;
+    size_t struct_size; /**< what the library's own struct has */
     const char *phase; /**< "train", "references", "attack", ...; static text */
     uint64_t step;     /**< units done in this phase */
     uint64_t total;    /**< units in this phase, 0 if unknown */

@@ -50,7 +50,7 @@ enum {
 
 /** @since 0.1 */
 typedef struct amun_clip_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_clip_options_init() */
     amun_clip_method method;       /**< default AMUN_CLIP_BLOCK */
     amun_clip_batchnorm batchnorm; /**< default AMUN_CLIP_BATCHNORM_LEAVE */
     double target;                 /**< c of convolutions and dense layers, default 1, range
@@ -96,7 +96,7 @@ typedef struct amun_clip_result {
                              power iterations saw it, before the clip (0: nothing seen yet) */
     double upper;       /**< largest sigma_upper / target; infinity without final_scale */
     double moved;       /**< largest relative change of a layer's weights or scales (l2) */
-    double seconds;
+    double seconds;     /**< of this call */
 } amun_clip_result;
 
 /** Holds the vectors of one model's layers, and their weights where a method needs them. Keeps a
@@ -110,7 +110,9 @@ typedef struct amun_clipper amun_clipper;
  *  @since 0.1 */
 AMUN_API amun_status amun_clipper_create(amun_clipper **clipper, amun_model *model,
                                          const amun_clip_options *opts);
+/** Adds a reference and returns `clipper`. NULL is fine. Any thread. @since 0.1 */
 AMUN_API amun_clipper *amun_clipper_ref(amun_clipper *clipper);
+/** Gives a reference back; the last one frees. NULL is fine. Any thread. @since 0.1 */
 AMUN_API void amun_clipper_unref(amun_clipper *clipper);
 /** Clips all layers to their targets, now. Biases and running statistics stay, to the bit. The
  *  methods of others (MIYATO and up) are applied once; how far above c they end is in `largest`

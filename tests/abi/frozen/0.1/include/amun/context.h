@@ -11,8 +11,9 @@ extern "C" {
 /** Reference-counted; may be used by several threads at once. */
 typedef struct amun_context amun_context;
 
-/** Returns `align`-aligned memory or NULL. Both may be called from any thread. */
+/** Returns `align`-aligned memory or NULL. This and amun_free_fn may be called from any thread. */
 typedef void *(*amun_alloc_fn)(void *user_data, size_t size, size_t align);
+/** Takes back what amun_alloc_fn returned, with the same size and alignment. */
 typedef void (*amun_free_fn)(void *user_data, void *ptr, size_t size, size_t align);
 
 /** @since 0.1 */

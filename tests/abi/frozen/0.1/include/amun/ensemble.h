@@ -27,7 +27,9 @@ typedef struct amun_ensemble amun_ensemble;
  *  SHAPE (names the first model that does not fit), OUT_OF_MEMORY. @since 0.1 */
 AMUN_API amun_status amun_ensemble_create(amun_ensemble **ensemble, amun_context *ctx,
                                           amun_model *const *models, size_t count);
+/** Adds a reference and returns `ensemble`. NULL is fine. Any thread. @since 0.1 */
 AMUN_API amun_ensemble *amun_ensemble_ref(amun_ensemble *ensemble);
+/** Gives a reference back; the last one frees. NULL is fine. Any thread. @since 0.1 */
 AMUN_API void amun_ensemble_unref(amun_ensemble *ensemble);
 /** Number of members; 0 for NULL. @since 0.1 */
 AMUN_API size_t amun_ensemble_count(const amun_ensemble *ensemble);
@@ -85,8 +87,8 @@ enum {
 /** Layer `layer_a` of member `model_a` and `layer_b` of `model_b` (module paths of convolutions or
  *  dense layers), whose inputs must have the same shape. @since 0.1 */
 typedef struct amun_layer_pair {
-    const char *layer_a, *layer_b;
-    int32_t model_a, model_b;
+    const char *layer_a, *layer_b; /**< module paths */
+    int32_t model_a, model_b;      /**< positions of the members */
 } amun_layer_pair;
 
 /** Which layers correspond. */
@@ -103,7 +105,7 @@ enum {
  * right singular vectors of g to vectors no longer than `mal`. Adds to the loss lambda * sum_i w_i
  * relu(|f v'_i| - mal), w_i falling by `decay`. @since 0.1 */
 typedef struct amun_lotos_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_lotos_options_init() */
     int32_t k;              /**< vectors per layer, default 1, range [1, 64] */
     amun_lotos_match match; /**< default AMUN_LOTOS_MATCH_BY_INDEX */
     int32_t mean;      /**< 0 (default): sum over layers and ordered pairs, as the authors' program;
@@ -122,7 +124,7 @@ typedef struct amun_lotos_options {
     int32_t every;              /**< steps between two terms, default 1, range [1, 1000000] */
     const amun_layer_pair
         *pairs; /**< PAIRS: `pair_count` of them; each counts in both directions */
-    size_t pair_count;
+    size_t pair_count; /**< default 0 */
     uint64_t seed; /**< of the starting vectors, default 0 */
 } amun_lotos_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
@@ -130,7 +132,7 @@ AMUN_API amun_status amun_lotos_options_init(amun_lotos_options *opts, size_t si
 
 /** @since 0.1 */
 typedef struct amun_ensemble_train_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_ensemble_train_options_init() */
     amun_ensemble_method method; /**< default AMUN_ENSEMBLE_PLAIN */
     int32_t attack_steps;        /**< default 0, as published: PGD_AT, TRADES, DVERGE 10, TRS 6 */
     const amun_train_options *train; /**< NULL: defaults; its `clip` holds each member */
@@ -182,7 +184,7 @@ typedef struct amun_transfer_result {
                                these samples count as not flipped */
     int64_t target_right; /**< clean samples that the target classifies rightly; between models 0 */
     amun_clamp clamp;     /**< of the attack; numbers of different modes do not compare */
-    int32_t reserved0;
+    int32_t reserved0; /**< must be 0 */
 } amun_transfer_result;
 
 /** T_rate of arXiv 2410.05136, Definition 3.1.2, for every ordered pair (F, G) of models:
@@ -224,7 +226,7 @@ AMUN_API amun_status amun_transfer_white_box(amun_transfer_result *result, amun_
 /** Rightly classified samples whose class no small change of the image can turn. @since 0.1 */
 typedef struct amun_certificate {
     size_t struct_size; /**< set by the caller */
-    int64_t samples;
+    int64_t samples;   /**< all that were looked at */
     int64_t right;     /**< rightly classified */
     int64_t certified; /**< of these: the class stays wherever the image moves by at most eps */
     double accuracy;   /**< certified / samples, in percent: certified accuracy at eps */
@@ -255,7 +257,7 @@ typedef struct amun_transfer_gap {
     double moved;          /**< longest way of an attacked image, l2; NaN without an attack */
     double bound;          /**< |clean[0] - clean[1]| + 2 sqrt(2) max(L) eps, which
                                 |attacked[0] - attacked[1]| cannot exceed */
-    int64_t samples;
+    int64_t samples;       /**< all that were looked at */
 } amun_transfer_gap;
 
 /** The transfer proposition of arXiv 2410.05136 with L sqrt(2) as the constant of the loss: permissive,

@@ -14,6 +14,7 @@ extern "C" {
 
 /* ---- scores on saved outputs: bring any model ------------------------------------------------------- */
 
+/** What is read from the logits of a sample: formulas in docs/audits.md. */
 typedef int32_t amun_signal;
 enum {
     AMUN_SIGNAL_SOFTMAX = 1,
@@ -22,15 +23,17 @@ enum {
     AMUN_SIGNAL_TAYLOR_SOFT_MARGIN = 4, /**< the default of the AMUN paper */
     AMUN_SIGNAL_LOG_LOGIT = 5           /**< LiRA's; not for ratios */
 };
+/** Mean over all reference models, or over those that did not see the sample. */
 typedef int32_t amun_rmia_mode;
 enum { AMUN_RMIA_ONLINE = 1, AMUN_RMIA_OFFLINE = 2 };
+/** Whom a sample is compared with: training and test set, or the test set alone. */
 typedef int32_t amun_rmia_population;
 enum { AMUN_RMIA_POOL = 1, AMUN_RMIA_TEST_ONLY = 2 };
 
 /** RMIA (Zarifzadeh et al., arXiv 2312.03262) as AMUN (arXiv 2503.00917) used it. NULL options mean
  *  the defaults. docs/audits.md explains each choice. @since 0.1 */
 typedef struct amun_rmia_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_rmia_options_init() */
     amun_signal signal;   /**< default AMUN_SIGNAL_TAYLOR_SOFT_MARGIN */
     int32_t taylor_degree; /**< highest power, default 3 (published), range [1, 8]; 4 is positive everywhere */
     double temperature;   /**< default 2, range (0, 1000] */
@@ -104,7 +107,7 @@ typedef struct amun_mia amun_mia;
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_mia_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_mia_options_init() */
     int32_t references;   /**< models, even, default 16, range [2, 4096] */
     int32_t subsamples;   /**< equal-sized draws averaged per AUC, default 3, range [1, 1000] */
     uint64_t seed;        /**< of the inclusion matrix (low 32 bits) and the draws; default 0 */
@@ -154,7 +157,7 @@ typedef struct amun_audit {
     double ft_auc_sd;      /**< sample deviation over the subsamples; NaN for one */
     double ft_tpr_1, ft_tpr_01; /**< true-positive rate at 1 % and 0.1 % false positives, forget/test */
     double mis;            /**< NaN without libsvm */
-    double seconds;
+    double seconds;        /**< of this call */
     int64_t nonpositive;   /**< Taylor sums that were not positive, references included */
     int64_t references;    /**< models used */
 } amun_audit;

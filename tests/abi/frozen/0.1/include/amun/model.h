@@ -30,7 +30,7 @@ enum {
 
 /** Geometry of a convolution: cross-correlation, as in PyTorch's Conv2d. @since 0.1 */
 typedef struct amun_conv2d_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_conv2d_options_init() */
     int64_t channels;               /**< output channels, range [1, 65536]; must be set */
     int64_t kernel_h, kernel_w;     /**< default 3, range [1, 64] */
     int64_t stride_h, stride_w;     /**< default 1, range [1, 64] */
@@ -45,7 +45,7 @@ AMUN_API amun_status amun_conv2d_options_init(amun_conv2d_options *opts, size_t 
 
 /** Window of a pooling node. Output extents round down. @since 0.1 */
 typedef struct amun_pool_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_pool_options_init() */
     int64_t kernel_h, kernel_w; /**< default 2, range [1, 1024] */
     int64_t stride_h, stride_w; /**< default 2, range [1, 1024] */
     int64_t pad_h, pad_w;       /**< default 0, at most kernel / 2 */
@@ -125,7 +125,7 @@ typedef struct amun_model amun_model;
 
 /** Input, output and initial weights of a named architecture. @since 0.1 */
 typedef struct amun_model_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_model_options_init() */
     int64_t classes;  /**< default 10, range [2, 65536] */
     int64_t channels; /**< default 3, range [1, 1024] */
     int64_t height;   /**< default 32, range [1, 4096] */

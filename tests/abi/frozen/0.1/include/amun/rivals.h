@@ -11,7 +11,7 @@ extern "C" {
 /** One struct for all of them: each method reads its own fields. NULL means the defaults, which are
  *  those of the papers or of their released code (docs/unlearning.md says which). @since 0.1 */
 typedef struct amun_rival_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_rival_options_init() */
     int32_t any_label;      /**< RANDOM_LABEL, SALUN: 1 draws over all classes, the true one too;
                                  default 0: over the others */
     int32_t forget_first;   /**< RANDOM_LABEL, SALUN: 1 a pass over the relabelled D_F, then one over

@@ -9,6 +9,7 @@
 extern "C" {
 #endif
 
+/** How distances are measured. */
 typedef int32_t amun_norm;
 enum { AMUN_NORM_L2 = 1, AMUN_NORM_LINF = 2 };
 /** What a search does about samples without a flip. */
@@ -46,7 +47,7 @@ enum {
  *  (v - v_final) (1 + cos(pi k / steps)) / 2, k = 0 .. steps - 1. DDN and FMN know
  *  AMUN_NORM_L2 only, and no pilot (INVALID_ARGUMENT). @since 0.1 */
 typedef struct amun_search_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_search_options_init() */
     amun_norm norm;      /**< default AMUN_NORM_L2 */
     int32_t steps;       /**< gradient steps, EPSILON: per radius, DDN and FMN: in all; default 50,
                               range [1, 10000] */
@@ -77,6 +78,7 @@ typedef struct amun_search_options {
     double alpha;            /**< DDN, FMN: length of a step, default 1, range (0, 1000] */
     double alpha_final;      /**< DDN, FMN: default 0.01, range [0, 1000] */
 } amun_search_options;
+/** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_search_options_init(amun_search_options *opts, size_t size);
 
 #ifdef __cplusplus

@@ -64,7 +64,7 @@ enum {
 };
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_select_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_select_options_init() */
     amun_select_rule rule; /**< default AMUN_SELECT_SAMPLES */
     int32_t reserved;      /**< 0 */
     double tolerance;      /**< a rate is admitted if it costs at most so many points of held-out
@@ -76,13 +76,13 @@ AMUN_API amun_status amun_select_options_init(amun_select_options *opts, size_t 
 /** One rate. @since 0.1 */
 typedef struct amun_select_trial {
     size_t struct_size; /**< set by the caller */
-    double lr;
+    double lr;               /**< the rate */
     double forget_accuracy;  /**< percent */
     double heldout_accuracy; /**< percent; SAMPLES: of all held-out samples, CLASSES: without the
                                   forget classes */
     double auc, error;       /**< of amun_forget_check; NaN if held-out data has fewer than two
                                   samples to compare with */
-    double seconds;
+    double seconds;   /**< of this trial */
     int32_t admitted; /**< 1: held-out accuracy within the tolerance */
     int32_t failed;   /**< 1: training diverged; the figures are NaN */
 } amun_select_trial;
@@ -109,7 +109,7 @@ AMUN_API amun_status amun_select_rate(amun_select_trial *trials, size_t *best,
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_relearn_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_relearn_options_init() */
     double lr;           /**< of SGD with momentum 0.9, default 1e-3, range (0, 1000] */
     int32_t batch;       /**< default 128, range [1, 65536] */
     int32_t every;       /**< steps between two looks at the accuracy, default 1, range [1, 1e6] */
@@ -127,7 +127,7 @@ typedef struct amun_relearn {
     int64_t steps;      /**< until the target was met; -1: not within most_epochs */
     double before;      /**< accuracy on the forget samples before the first step, percent */
     double after;       /**< at the last look */
-    double seconds;
+    double seconds;     /**< of this call */
 } amun_relearn;
 /** Trains a copy of `model` on the forget samples and as many others (drawn by the seed; fewer if
  *  there are not so many), unaugmented.

@@ -29,7 +29,7 @@ enum {
 
 /** @since 0.1 */
 typedef struct amun_spectrum_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_spectrum_options_init() */
     amun_spectrum_method method; /**< default AMUN_SPECTRUM_POWERQR */
     int32_t k;              /**< values per layer, default 1, range [1, 64]; a layer of lower rank
                                  has fewer, EXACT all */
@@ -84,10 +84,10 @@ typedef struct amun_layer_spectrum {
     size_t struct_size;    /**< set by the caller */
     const char *name;      /**< module path, "" for a pool; lives as long as the spectrum */
     const char *batchnorm; /**< module path of the batch norm in it, or NULL; the same */
-    amun_layer_kind kind;
+    amun_layer_kind kind;  /**< what it is */
     amun_node node;      /**< in the model's graph */
     int64_t in_shape[3]; /**< channels, height, width */
-    int64_t out_shape[3];
+    int64_t out_shape[3]; /**< the same of the result */
     double sigma_lower;    /**< the norm is at least this (Ritz value), but for rounding in single
                                 precision; never above sigma_upper; NaN before a run */
     double sigma_upper;    /**< the norm is at most this, rounding included; infinity without
@@ -111,7 +111,9 @@ typedef struct amun_spectrum amun_spectrum;
  *  NULL on failure. [in] opts nullable. Statuses: INVALID_ARGUMENT, OUT_OF_MEMORY. @since 0.1 */
 AMUN_API amun_status amun_spectrum_create(amun_spectrum **spectrum, amun_model *model,
                                           const amun_spectrum_options *opts);
+/** Adds a reference and returns `spectrum`. NULL is fine. Any thread. @since 0.1 */
 AMUN_API amun_spectrum *amun_spectrum_ref(amun_spectrum *spectrum);
+/** Gives a reference back; the last one frees. NULL is fine. Any thread. @since 0.1 */
 AMUN_API void amun_spectrum_unref(amun_spectrum *spectrum);
 /** Measures all layers with the weights that the model has now. The second run starts from the
  *  vectors of the first: after small changes few iterations are enough.

@@ -8,6 +8,7 @@
 extern "C" {
 #endif
 
+/** Most dimensions of an array. */
 #define AMUN_MAX_NDIM 8
 /** In amun_tensor_view.flags: the memory must not be written. */
 #define AMUN_VIEW_READONLY 1u
@@ -15,13 +16,13 @@ extern "C" {
 /** A borrowed look at an array, valid for one call. Layout frozen for ever. Strides count bytes,
  *  may be negative or 0, as in NumPy and PEP 3118. Data is aligned to its element at least. */
 typedef struct amun_tensor_view {
-    void *data;
+    void *data;    /**< element [0, 0, ...] */
     int32_t dtype; /**< AMUN_DTYPE_* */
     int32_t ndim;  /**< 0..8 */
-    uint32_t flags;
+    uint32_t flags;    /**< 0 or AMUN_VIEW_READONLY */
     uint32_t reserved; /**< must be 0 */
-    int64_t shape[AMUN_MAX_NDIM];
-    int64_t strides[AMUN_MAX_NDIM];
+    int64_t shape[AMUN_MAX_NDIM];   /**< extents, the first `ndim` count */
+    int64_t strides[AMUN_MAX_NDIM]; /**< bytes from one to the next along each */
 } amun_tensor_view;
 
 /** Fills `view` for a dense row-major array. [out] view; [in] data not NULL unless an extent is 0;

@@ -33,7 +33,7 @@ enum {
  *  v = g); w -= lr * v, or lr * (g + momentum * v) with Nesterov. The loss is the mean
  *  cross-entropy of a batch. Defaults: the base models of arXiv 2503.00917, appendix C. @since 0.1 */
 typedef struct amun_train_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_train_options_init() */
     int32_t epochs;         /**< default 200, range [0, 100000] */
     int32_t batch;          /**< default 128, range [1, 65536]; an epoch's last one may be short */
     double lr;              /**< default 0.1, range [0, 1000] */
@@ -106,6 +106,24 @@ AMUN_API amun_status amun_train_run(amun_train_result *result, amun_model *model
 AMUN_API amun_status amun_model_evaluate(double *accuracy, double *loss, const amun_model *model,
                                          const amun_dataset *data, const int64_t *indices,
                                          size_t count, const amun_call_options *call);
+
+/* ---- features ---------------------------------------------------------------------------------- */
+
+/** Values per image of amun_features_compute(). [out] width, 0 on failure; [in] model, stage: as there.
+ *  Statuses: UNSUPPORTED (no last dense layer), INVALID_ARGUMENT (no such stage: says how many there
+ *  are), BUSY, OUT_OF_MEMORY. @since 0.1 */
+AMUN_API amun_status amun_features_width(int64_t *width, const amun_model *model, int32_t stage);
+/** Features of images, unaugmented, in evaluation mode. Stage 0: the inputs of the last dense layer.
+ *  Stage s: those s stages before, where a stage is a run of convolutions whose maps are of one size, or
+ *  a dense layer, and its features are what the next stage reads; of maps the mean of each channel.
+ *  (ResNets: stage 1 is the third of four groups of blocks.)
+ *  [out] features: [count][width]. [in] indices: `count` of `data`; NULL and 0: all. [in] call nullable;
+ *  phase "features", one unit per image.
+ *  Statuses: as amun_features_width(), SHAPE, NUMERIC, CANCELLED, BACKEND. @since 0.1 */
+AMUN_API amun_status amun_features_compute(float *features, const amun_model *model,
+                                           const amun_dataset *data, const int64_t *indices,
+                                           size_t count, int32_t stage,
+                                           const amun_call_options *call);
 
 #ifdef __cplusplus
 }

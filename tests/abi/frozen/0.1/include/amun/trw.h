@@ -31,7 +31,7 @@ enum {
  *  p_k exp(beta s_k) for j not in F, where s are the scores of y. beta 0 without remaining data is
  *  DELETE. NULL options mean the defaults. @since 0.1 */
 typedef struct amun_trw_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_trw_options_init() */
     double beta;           /**< tilt, default 10, range [0, 1000] */
     double temperature;    /**< of the softmax over cosines, default 0.1, range [1e-3, 1000] */
     double energy;         /**< share of the rows' energy that the principal components keep,
@@ -51,7 +51,9 @@ typedef struct amun_trw_options {
     double noise;          /**< standard deviation of Gaussian noise on the scores, as a multiple
                                 of theirs, default 0, range [0, 100] */
     amun_trw_control control; /**< default AMUN_TRW_CONTROL_NONE */
-    int32_t reserved;      /**< 0 */
+    int32_t stage;         /**< sample-dependent scores read the inputs of the last dense layer (0,
+                                default) or the features so many stages before it, as
+                                amun_features_compute() does; range [0, 64], above 0 needs kappa */
     uint64_t noise_seed;   /**< of the noise and the permutation, default 0 */
 } amun_trw_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts.

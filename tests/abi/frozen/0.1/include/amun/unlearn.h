@@ -42,7 +42,7 @@ enum {
 
 /** @since 0.1 */
 typedef struct amun_unlearn_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_unlearn_options_init() */
     amun_unlearn_method method; /**< default AMUN_UNLEARN_AMUN */
     int32_t remain;             /**< default 1: D_R is available; 0: do without it, which not all
                                      methods can (docs/unlearning.md) */
@@ -102,7 +102,7 @@ AMUN_API amun_status amun_unlearn_run(amun_unlearn_result *result, amun_model *m
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_trw_select_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_trw_select_options_init() */
     double share;     /**< of D_R that is held out, default 0.1, range (0, 0.9] */
     double tolerance; /**< percentage points that may be lost on it, default 0.5, range [0, 100] */
     uint64_t seed;    /**< of the held-out part, default 0 */
@@ -141,14 +141,14 @@ AMUN_API amun_status amun_trw_select_beta(double *beta, double *heldout, double 
  *  cross-entropies. @since 0.1 */
 typedef struct amun_unlearn_bound {
     size_t struct_size; /**< set by the caller */
-    int64_t samples;
+    int64_t samples;    /**< with an example */
     double delta;       /**< mean of delta, l2 */
     double l_delta;     /**< mean of sqrt(2) L delta, with L of the logits */
     double original_adversarial;  /**< l(o; x_a, y) */
     double unlearned_adversarial; /**< l(a; x_a, y_a) */
     double retrained_clean;       /**< l(u; x, y); NaN without a retrained model, as all below */
     double retrained_adversarial; /**< l(u; x_a, y_a) */
-    double c;
+    double c;           /**< C above */
     double before;      /**< |o - u|^2 over the trainable weights */
     double after;       /**< |a - u|^2 */
     double bound;       /**< before + (2 / beta) (l_delta - c) */
