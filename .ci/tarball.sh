@@ -35,6 +35,7 @@ cp -r "$root/docs" "$top/share/doc/libamun/docs"
 rm -rf "$top/share/doc/libamun/docs/debian"
 mkdir "$top/lib/python/amun"
 cp "$root"/bindings/python/src/amun/*.py "$top/lib/python/amun/"
+ln -s ../../libamun.so.0 "$top/lib/python/amun/libamun.so.0"
 cp "$root/docs/packaging.md" "$top/INSTALL.md"
 # same content, same bytes
 tar -C "$stage" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-0}" \
