@@ -22,7 +22,7 @@ from ._audit_class import (C2stOptions, Distance, Klom, Miann, MiannFeatures, Mi
                            ulira_samples, zrf)
 from ._base import (AmunError, AttackLoss, AttackOutcome, BackendError, BoundKind, BusyError,
                     CancelledError, Clamp, ClipBatchnorm, ClipMethod, Context, ContextOptions,
-                    Dtype, EnsembleMethod, FailurePolicy, FormatError, InternalError,
+                    ConvChoice, Dtype, EnsembleMethod, FailurePolicy, FormatError, InternalError,
                     InvalidArgumentError, IoError, LayerKind, LogLevel, LotosMatch, Mode, Norm,
                     NotFoundError, NumericError, Optimiser, OutOfMemoryError, Padding, Progress,
                     RmiaMode, RmiaPopulation, Schedule, SearchMethod, SelectRule, ShapeError,
