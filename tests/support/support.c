@@ -2,7 +2,46 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "amun/model.h"
 #include "support.h"
+
+/* A prediction, to see whether there is the code that AMUN_CONV asks for. Not with Check's asserts:
+ * no test is running. */
+static amun_status try_forced_code(amun_context *ctx)
+{
+    static const float image[64];
+    float logits[10];
+    amun_tensor_view src, dst;
+    amun_model *model = NULL;
+    amun_model_options shape;
+    const int64_t src_shape[4] = {1, 1, 8, 8}, dst_shape[2] = {1, 10};
+    amun_status status;
+    AMUN__TRY(amun_tensor_view_init(&src, (void *)(uintptr_t)image, AMUN_DTYPE_F32, 4, src_shape));
+    AMUN__TRY(amun_tensor_view_init(&dst, logits, AMUN_DTYPE_F32, 2, dst_shape));
+    AMUN__TRY(amun_model_options_init(&shape, sizeof shape));
+    shape.channels = 1;
+    shape.height = shape.width = 8;
+    AMUN__TRY(amun_model_create(&model, ctx, "digits", &shape));
+    status = amun_model_predict(model, &src, &dst, NULL);
+fail:
+    amun_model_unref(model);
+    return status;
+}
+
+/* Skips all tests, as TAP does it, where CPU or oneDNN lack the code that AMUN_CONV asks for. */
+static bool forced_code_is_missing(void)
+{
+    amun_context *ctx = NULL;
+    if (getenv("AMUN_CONV") == NULL || amun_context_create(&ctx, NULL) != AMUN_OK) {
+        return false; /* what else is wrong, the tests will say */
+    }
+    amun_status status = try_forced_code(ctx);
+    if (status == AMUN_ERROR_UNSUPPORTED) {
+        (void)printf("1..0 # SKIP %s\n", amun_last_error_message());
+    }
+    amun_context_unref(ctx);
+    return status == AMUN_ERROR_UNSUPPORTED;
+}
 
 int amun_test_main(const char *name, TCase *const *cases)
 {
@@ -12,9 +51,12 @@ int amun_test_main(const char *name, TCase *const *cases)
         suite_add_tcase(suite, *cases);
     }
     SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
+    int failed = 0;
+    if (!forced_code_is_missing()) {
+        srunner_set_fork_status(runner, CK_NOFORK);
+        srunner_run_all(runner, CK_ENV);
+        failed = srunner_ntests_failed(runner);
+    }
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
