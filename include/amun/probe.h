@@ -27,9 +27,9 @@ extern "C" {
 
 /** Any number of the unlearned model beside the same number of retrained ones. @since 0.1 */
 typedef struct amun_gap {
-    size_t struct_size;
-    int64_t models;
-    double unlearned;
+    size_t struct_size; /**< set by the caller */
+    int64_t models;   /**< retrained models */
+    double unlearned; /**< the unlearned model's number */
     double retrained; /**< mean */
     double gap;       /**< |unlearned - retrained|; ideal: not above the null */
     double null_mean; /**< the gap of each retrained model to the mean of the others: mean */
@@ -43,7 +43,7 @@ AMUN_API amun_status amun_gap_compute(amun_gap *result, double unlearned, const 
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_probe_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_probe_options_init() */
     double ridge;  /**< penalty ridge / 2 |w|^2 on standardised features, offsets free; default 1,
                         range [1e-9, 1e9] */
     int64_t limit; /**< training rows at most, drawn from more; default 0: all, range [0, 1e9] */
@@ -57,7 +57,7 @@ AMUN_API amun_status amun_probe_options_init(amun_probe_options *opts, size_t si
 
 /** A new head for all classes, on features that stay as they are. @since 0.1 */
 typedef struct amun_probe {
-    size_t struct_size;
+    size_t struct_size; /**< set by the caller */
     int64_t fitted, tested; /**< rows */
     double forget_accuracy; /**< on test rows of the forget classes */
     double remain_accuracy; /**< on the others; NaN without any */
@@ -88,6 +88,7 @@ AMUN_API amun_status amun_probe_model(amun_probe *result, const amun_model *mode
 
 /* ---- prototypes: do a few samples bring the class back? -------------------------------------- */
 
+/** How long the new rows are. */
 typedef int32_t amun_prototype_scale;
 enum {
     AMUN_PROTOTYPE_MATCHED = 1, /**< row: the mean feature, as long as the retained rows are on
@@ -96,7 +97,7 @@ enum {
 };
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_prototype_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_prototype_options_init() */
     int32_t samples; /**< of each forget class, default 5, range [1, 1e6] */
     int32_t draws;   /**< of other samples; figures are means, default 10, range [1, 10000] */
     amun_prototype_scale scale; /**< default AMUN_PROTOTYPE_MATCHED */
@@ -109,12 +110,12 @@ AMUN_API amun_status amun_prototype_options_init(amun_prototype_options *opts, s
 /** A head whose rows of the forget classes are the mean features of a few samples: relearning in no
  *  steps. @since 0.1 */
 typedef struct amun_prototype {
-    size_t struct_size;
+    size_t struct_size; /**< set by the caller */
     int64_t tested; /**< rows */
-    /** Accuracies on test rows with the head as it is; NaN without such rows. */
-    double forget_before, remain_before;
-    /** With prototypes: mean over the draws, sample deviation (NaN for one draw). */
-    double forget_accuracy, forget_sd;
+    double forget_before, remain_before; /**< accuracies on test rows with the head as it is; NaN
+                                              without such rows */
+    double forget_accuracy, forget_sd; /**< with prototypes: mean over the draws, sample deviation
+                                            (NaN for one draw) */
     double remain_accuracy, remain_sd; /**< what the new rows take from the others */
 } amun_prototype;
 /** [out] result; [in] rows [classes, d], bias [classes] (nullable: 0) of the last dense layer;
@@ -138,7 +139,7 @@ AMUN_API amun_status amun_prototype_model(amun_prototype *result, const amun_mod
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_lossmia_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_lossmia_options_init() */
     int32_t splits;   /**< random splits, default 10, range [1, 10000] */
     int32_t reserved; /**< 0 */
     double test_share; /**< of each side, tested on, default 0.1, range [0.01, 0.9] */
@@ -150,7 +151,7 @@ AMUN_API amun_status amun_lossmia_options_init(amun_lossmia_options *opts, size_
 
 /** Logistic regression on one number per sample, its loss. @since 0.1 */
 typedef struct amun_lossmia {
-    size_t struct_size;
+    size_t struct_size; /**< set by the caller */
     int64_t rows;    /**< of each side: what the smaller one has */
     double accuracy; /**< on the tested parts, mean over the splits; 50: nothing is told */
     double sd;       /**< sample deviation over the splits; NaN for one */
@@ -173,7 +174,7 @@ AMUN_API amun_status amun_lossmia_logits(amun_lossmia *result, const amun_tensor
 
 /** NULL options mean the defaults. @since 0.1 */
 typedef struct amun_quality_options {
-    size_t struct_size;
+    size_t struct_size; /**< set by amun_quality_options_init() */
     double delta; /**< default 1e-5, range [0, 0.5] */
     double cap;   /**< epsilon of samples that tell the groups apart, default 50, range [1e-6, 1e6] */
     double bin;   /**< of epsilon; each halves a sample's points, default 0.5, range [1e-6, 1e6] */
@@ -183,12 +184,12 @@ typedef struct amun_quality_options {
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_quality_options_init(amun_quality_options *opts, size_t size);
 
-/** @since 0.1 */
+/** How well two groups of models can be told apart, sample by sample. @since 0.1 */
 typedef struct amun_quality {
-    size_t struct_size;
+    size_t struct_size; /**< set by the caller */
     int64_t unlearned, retrained, rows; /**< models of each side, samples */
     double score; /**< mean points, in (0, 1]; 1: no sample tells the groups apart */
-    double epsilon_mean, epsilon_median;
+    double epsilon_mean, epsilon_median; /**< over the samples */
     int64_t capped; /**< samples with epsilon `cap` */
 } amun_quality;
 /** Forgetting quality of the NeurIPS 2023 unlearning challenge (arXiv 2406.09073): for each sample the

@@ -422,7 +422,7 @@ class RmiaPopulation(enum.IntEnum):
 
 
 class PrototypeScale(enum.IntEnum):
-    """Values of amun_prototype_scale.
+    """How long the new rows are.
 
     Members:
       MATCHED: row: the mean feature, as long as the retained rows are on average; bias: the mean

@@ -376,8 +376,8 @@ class Gap(NamedTuple):
     """Any number of the unlearned model beside the same number of retrained ones.
 
     Fields:
-      models
-      unlearned
+      models: retrained models
+      unlearned: the unlearned model's number
       retrained: mean
       gap: |unlearned - retrained|; ideal: not above the null
       null_mean: the gap of each retrained model to the mean of the others: mean
@@ -419,10 +419,10 @@ class Prototype(NamedTuple):
 
     Fields:
       tested: rows
-      forget_before: Accuracies on test rows with the head as it is; NaN without such rows.
-      remain_before: Accuracies on test rows with the head as it is; NaN without such rows.
-      forget_accuracy: With prototypes: mean over the draws, sample deviation (NaN for one draw).
-      forget_sd: With prototypes: mean over the draws, sample deviation (NaN for one draw).
+      forget_before: accuracies on test rows with the head as it is; NaN without such rows
+      remain_before: accuracies on test rows with the head as it is; NaN without such rows
+      forget_accuracy: with prototypes: mean over the draws, sample deviation (NaN for one draw)
+      forget_sd: with prototypes: mean over the draws, sample deviation (NaN for one draw)
       remain_accuracy: what the new rows take from the others
       remain_sd: what the new rows take from the others
     """
@@ -451,15 +451,15 @@ class Lossmia(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """Fields of amun_quality.
+    """How well two groups of models can be told apart, sample by sample.
 
     Fields:
       unlearned: models of each side, samples
       retrained: models of each side, samples
       rows: models of each side, samples
       score: mean points, in (0, 1]; 1: no sample tells the groups apart
-      epsilon_mean
-      epsilon_median
+      epsilon_mean: over the samples
+      epsilon_median: over the samples
       capped: samples with epsilon `cap`
       epsilon: [n], of each sample
     """

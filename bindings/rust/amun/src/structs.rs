@@ -1914,7 +1914,9 @@ impl Audit {
 /// Fields of `amun_gap`.
 #[derive(Clone, Copy, Debug)]
 pub struct Gap {
+    /// retrained models
     pub models: i64,
+    /// the unlearned model's number
     pub unlearned: f64,
     /// mean
     pub retrained: f64,
@@ -2070,9 +2072,13 @@ impl Default for PrototypeOptions {
 pub struct Prototype {
     /// rows
     pub tested: i64,
+    /// accuracies on test rows with the head as it is; NaN without such rows
     pub forget_before: f64,
+    /// accuracies on test rows with the head as it is; NaN without such rows
     pub remain_before: f64,
+    /// with prototypes: mean over the draws, sample deviation (NaN for one draw)
     pub forget_accuracy: f64,
+    /// with prototypes: mean over the draws, sample deviation (NaN for one draw)
     pub forget_sd: f64,
     /// what the new rows take from the others
     pub remain_accuracy: f64,
@@ -2225,7 +2231,9 @@ pub struct Quality {
     pub rows: i64,
     /// mean points, in (0, 1\]; 1: no sample tells the groups apart
     pub score: f64,
+    /// over the samples
     pub epsilon_mean: f64,
+    /// over the samples
     pub epsilon_median: f64,
     /// samples with epsilon `cap`
     pub capped: i64,
