@@ -16,7 +16,24 @@ typedef void *(*amun_alloc_fn)(void *user_data, size_t size, size_t align);
 /** Takes back what amun_alloc_fn returned, with the same size and alignment. */
 typedef void (*amun_free_fn)(void *user_data, void *ptr, size_t size, size_t align);
 
-/** @since 0.1 */
+/** Which code computes 3x3 convolutions with stride 1; of all others there is but one. @since 0.1 */
+typedef int32_t amun_conv_choice;
+enum {
+    AMUN_CONV_AUTO = 0,     /**< by a fixed rule on the shape (docs/performance.md), or as tuned */
+    AMUN_CONV_DIRECT = 1,   /**< oneDNN's direct kernels everywhere */
+    AMUN_CONV_WINOGRAD = 2, /**< oneDNN's Winograd F(4x4, 3x3) where it takes the shape, else direct */
+    AMUN_CONV_OWN = 3       /**< the library's own Winograd where it can run, else direct */
+};
+
+/** tune_cache: when a plan is compiled, each convolution whose shape is not in the file yet is timed
+ *  once with every kind of code that can do it (some seconds for a large network), and the fastest is
+ *  written there, for each direction; from then on the file decides, so the same file gives the same
+ *  bytes. Entries count only for the CPU, the versions of oneDNN and of the library, and the number
+ *  of threads that they were measured with; others stay in the file untouched. A missing file is
+ *  made. Calls that compile plans (train, predict, attack, ...) fail with FORMAT if the file is
+ *  damaged or of a later schema, with IO or NOT_FOUND if it cannot be read or written. A `conv` other
+ *  than AUTO leaves nothing to choose, and the file alone; so does a build without oneDNN.
+ *  @since 0.1 */
 typedef struct amun_context_options {
     size_t struct_size;      /**< set by amun_context_options_init() */
     amun_alloc_fn alloc;     /**< default NULL: the C library's aligned allocator; set both or none */
@@ -25,6 +42,12 @@ typedef struct amun_context_options {
     uint64_t memory_limit;   /**< bytes through this context, default 0 = no limit */
     int32_t threads;         /**< default 0 = the runtime's choice, range [0, 1024] */
     int32_t reserved0;       /**< must be 0 */
+    const char *tune_cache;  /**< file of measured choices, copied. Default NULL: AMUN_TUNE_CACHE in the
+                                  environment, else nothing is ever timed */
+    int32_t conv;            /**< amun_conv_choice. Default AUTO: AMUN_CONV in the environment ("auto",
+                                  "direct", "winograd", "own"), else the file or the fixed rule. Where CPU
+                                  or oneDNN lack what is asked for, compiling a plan gives UNSUPPORTED */
+    int32_t reserved1;       /**< must be 0 */
 } amun_context_options;
 
 /** @since 0.1 */
@@ -39,7 +62,8 @@ typedef struct amun_memory_stats {
 AMUN_API amun_status amun_context_options_init(amun_context_options *opts, size_t size);
 
 /** Creates a context. [out] ctx: one reference, NULL on failure. [in] opts: nullable.
- *  Statuses: INVALID_ARGUMENT, OUT_OF_MEMORY. @since 0.1 */
+ *  Statuses: INVALID_ARGUMENT (a word in AMUN_CONV that is none of its four, too), OUT_OF_MEMORY.
+ *  @since 0.1 */
 AMUN_API amun_status amun_context_create(amun_context **ctx, const amun_context_options *opts);
 /** Adds a reference and returns `ctx`. NULL is fine. Any thread. @since 0.1 */
 AMUN_API amun_context *amun_context_ref(amun_context *ctx);
@@ -59,7 +83,8 @@ enum { AMUN_LOG_SILENT = 0, AMUN_LOG_WARNING = 1, AMUN_LOG_INFO = 2, AMUN_LOG_DE
 typedef void (*amun_log_fn)(amun_log_level level, const char *message, void *user_data);
 /** Sends messages up to `level` to `fn`; NULL means silence (the default). The library never
  *  writes to stdout or stderr. AMUN_LOG=plan in the environment adds each compiled plan's own
- *  listing, at level INFO, whatever `level` says. @since 0.1 */
+ *  listing, at level INFO, whatever `level` says: the code of each convolution, with times if it is
+ *  tuned, and the instructions with implementation, layouts and bytes. @since 0.1 */
 AMUN_API amun_status amun_context_set_log(amun_context *ctx, amun_log_fn fn, void *user_data,
                                           amun_log_level level);
 

@@ -14,7 +14,10 @@ static const amun_context_options default_options = {
     .allocator_data = NULL,
     .memory_limit = 0,
     .threads = 0,
+    .tune_cache = NULL,
+    .conv = AMUN_CONV_AUTO,
 };
+static const char *const conv_names[] = {"auto", "direct", "winograd", "own"};
 static const amun__field option_fields[] = {
     AMUN__FIELD(amun_context_options, alloc, AMUN__FIELD_POINTER, 0, 0),
     AMUN__FIELD(amun_context_options, free, AMUN__FIELD_POINTER, 0, 0),
@@ -22,13 +25,20 @@ static const amun__field option_fields[] = {
     AMUN__FIELD(amun_context_options, memory_limit, AMUN__FIELD_U64, 0, INFINITY),
     AMUN__FIELD(amun_context_options, threads, AMUN__FIELD_I32, 0, AMUN__MAX_THREADS),
     AMUN__FIELD(amun_context_options, reserved0, AMUN__FIELD_RESERVED, 0, 0),
+    AMUN__FIELD(amun_context_options, tune_cache, AMUN__FIELD_STRING, 0, 0),
+    AMUN__FIELD_ENUM(amun_context_options, conv, AMUN_CONV_AUTO, AMUN_CONV_OWN, conv_names),
+    AMUN__FIELD(amun_context_options, reserved1, AMUN__FIELD_RESERVED, 0, 0),
 };
+/* Before there was `tune_cache`. */
+static const size_t released_sizes[] = {48};
 static const amun__options_table option_table = {
     .name = "amun_context_options",
     .size = sizeof(amun_context_options),
     .defaults = &default_options,
     .fields = option_fields,
     .field_count = sizeof option_fields / sizeof option_fields[0],
+    .released_sizes = released_sizes,
+    .released_count = sizeof released_sizes / sizeof released_sizes[0],
 };
 
 amun_status amun_context_options_init(amun_context_options *opts, size_t size)
@@ -57,6 +67,14 @@ static void default_free(void *user_data, void *ptr, size_t size, size_t align)
 static void destroy_context(void *self)
 {
     amun_context *ctx = self;
+    if (ctx->tuning != NULL) {
+        if (ctx->tuning->release != NULL) {
+            ctx->tuning->release(ctx->tuning->table);
+        }
+        amun__free(ctx, ctx->tuning->path);
+        amun__free(ctx, ctx->tuning);
+    }
+    pthread_mutex_destroy(&ctx->tuning_lock);
     pthread_mutex_destroy(&ctx->log_lock);
     ctx->free(ctx->allocator_data, ctx, sizeof *ctx, AMUN__ALIGN);
 }
@@ -66,6 +84,87 @@ static bool environment_wants_plans(void)
 {
     const char *value = getenv("AMUN_LOG");
     return value != NULL && strcmp(value, "plan") == 0;
+}
+
+/* AMUN_CONV, unless the options say more. */
+static amun_status read_conv(int32_t *conv)
+{
+    const char *value = getenv("AMUN_CONV");
+    if (*conv != AMUN_CONV_AUTO || value == NULL || value[0] == '\0') {
+        return AMUN_OK;
+    }
+    for (int32_t i = 0; i <= AMUN_CONV_OWN; i++) {
+        if (strcmp(value, conv_names[i]) == 0) {
+            *conv = i;
+            return AMUN_OK;
+        }
+    }
+    return amun__fail(
+        AMUN_ERROR_INVALID_ARGUMENT,
+        "AMUN_CONV in the environment is '%.40s', must be auto, direct, winograd or own", value);
+}
+
+/* tune_cache, else AMUN_TUNE_CACHE; *path is NULL if neither is set. */
+static amun_status read_tune_cache(const char **path)
+{
+    if (*path != NULL) {
+        return (*path)[0] != '\0' ? AMUN_OK
+                                  : amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                                               "amun_context_options.tune_cache is empty");
+    }
+    const char *value = getenv("AMUN_TUNE_CACHE");
+    *path = value != NULL && value[0] != '\0' ? value : NULL;
+    return AMUN_OK;
+}
+
+static amun_status open_tuning(amun_context *ctx, const char *path)
+{
+    if (path == NULL) {
+        return AMUN_OK;
+    }
+    AMUN__CHECK(amun__calloc(ctx, &ctx->tuning, 1, sizeof *ctx->tuning));
+    return amun__strdup(ctx, &ctx->tuning->path, path);
+}
+
+static bool open_locks(amun_context *ctx)
+{
+    if (pthread_mutex_init(&ctx->log_lock, NULL) != 0) {
+        return false;
+    }
+    if (pthread_mutex_init(&ctx->tuning_lock, NULL) != 0) {
+        pthread_mutex_destroy(&ctx->log_lock);
+        return false;
+    }
+    return true;
+}
+
+/* The block of a context with these options, zeroed but for its locks. */
+static amun_status allocate_context(amun_context **out, const amun_context_options *o)
+{
+    amun_alloc_fn alloc = o->alloc != NULL ? o->alloc : default_alloc;
+    amun_free_fn give_back = o->free != NULL ? o->free : default_free;
+    amun_context *made = alloc(o->allocator_data, sizeof *made, AMUN__ALIGN);
+    amun_status status = AMUN_OK;
+    if (made == NULL) {
+        return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "the allocator refused %zu bytes",
+                          sizeof *made);
+    }
+    if ((uintptr_t)made % _Alignof(amun_context) != 0) {
+        AMUN__FAIL(AMUN_ERROR_INVALID_ARGUMENT,
+                   "the allocator returned memory that is not aligned to %d bytes",
+                   (int)AMUN__ALIGN);
+    }
+    memset(made, 0, sizeof *made);
+    if (!open_locks(made)) {
+        AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "no resources for a lock");
+    }
+    made->alloc = alloc;
+    made->free = give_back;
+    *out = made;
+    return AMUN_OK;
+fail:
+    give_back(o->allocator_data, made, sizeof *made, AMUN__ALIGN);
+    return status;
 }
 
 amun_status amun_context_create(amun_context **ctx, const amun_context_options *opts)
@@ -81,33 +180,23 @@ amun_status amun_context_create(amun_context **ctx, const amun_context_options *
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
                           "amun_context_options: alloc and free must both be set, or neither");
     }
-    amun_alloc_fn alloc = o.alloc != NULL ? o.alloc : default_alloc;
-    amun_free_fn give_back = o.free != NULL ? o.free : default_free;
-    amun_context *made = alloc(o.allocator_data, sizeof *made, AMUN__ALIGN);
-    if (made == NULL) {
-        return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "the allocator refused %zu bytes",
-                          sizeof *made);
-    }
-    if ((uintptr_t)made % _Alignof(amun_context) != 0) {
-        give_back(o.allocator_data, made, sizeof *made, AMUN__ALIGN);
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
-                          "the allocator returned memory that is not aligned to %d bytes",
-                          (int)AMUN__ALIGN);
-    }
-    memset(made, 0, sizeof *made);
-    if (pthread_mutex_init(&made->log_lock, NULL) != 0) {
-        give_back(o.allocator_data, made, sizeof *made, AMUN__ALIGN);
-        return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "no resources for a lock");
-    }
+    AMUN__CHECK(read_conv(&o.conv));
+    AMUN__CHECK(read_tune_cache(&o.tune_cache));
+    amun_context *made = NULL;
+    AMUN__CHECK(allocate_context(&made, &o));
     made->object.tag = AMUN__TAG_CONTEXT;
     atomic_init(&made->object.refs, 1);
     made->object.destroy = destroy_context;
-    made->alloc = alloc;
-    made->free = give_back;
     made->allocator_data = o.allocator_data;
     atomic_init(&made->limit, o.memory_limit);
     atomic_init(&made->threads, o.threads);
     made->plan_log = environment_wants_plans();
+    made->conv = o.conv;
+    amun_status status = open_tuning(made, o.tune_cache);
+    if (status != AMUN_OK) {
+        amun__object_unref(made);
+        return status;
+    }
     amun__threads_watch_forks();
     *ctx = made;
     return AMUN_OK;
@@ -162,6 +251,35 @@ amun_status amun_context_get_memory(const amun_context *ctx, amun_memory_stats *
         .blocks = atomic_load_explicit(&ctx->blocks, memory_order_relaxed),
     };
     return amun__result_write(stats, &now, sizeof now, "stats");
+}
+
+/* ---- choice of convolutions ------------------------------------------------------------------ */
+
+int32_t amun__context_conv(const amun_context *ctx)
+{
+    return amun__context_root(ctx)->conv;
+}
+
+const char *amun__context_conv_name(const amun_context *ctx)
+{
+    ctx = amun__context_root(ctx);
+    return ctx->conv != AMUN_CONV_AUTO ? conv_names[ctx->conv]
+                                       : (ctx->tuning != NULL ? "tuned" : "fixed");
+}
+
+amun__tuning *amun__tuning_begin(amun_context *ctx)
+{
+    amun_context *root = (amun_context *)(uintptr_t)amun__context_root(ctx);
+    if (root->tuning != NULL) {
+        pthread_mutex_lock(&root->tuning_lock);
+    }
+    return root->tuning;
+}
+
+void amun__tuning_end(amun_context *ctx)
+{
+    amun_context *root = (amun_context *)(uintptr_t)amun__context_root(ctx);
+    pthread_mutex_unlock(&root->tuning_lock);
 }
 
 /* ---- log --------------------------------------------------------------------------------- */

@@ -17,6 +17,9 @@ struct amun_context {
     _Atomic uint64_t current, peak, blocks;
     _Atomic int32_t threads;  /* 0: the runtime's choice */
     int32_t plan_log;         /* AMUN_LOG=plan was set when the context was created */
+    int32_t conv;             /* AMUN_CONV_*: forced by option or environment */
+    amun__tuning *tuning;     /* NULL: off */
+    pthread_mutex_t tuning_lock;
     pthread_mutex_t log_lock; /* guards the three below; never held while log_fn runs */
     amun_log_fn log_fn;
     void *log_data;

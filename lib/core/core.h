@@ -74,6 +74,22 @@ amun_status amun__context_pooled(amun_context **out, amun_context *from);
 /* Gives back what such a context only keeps. */
 void amun__context_trim(amun_context *pooled);
 
+/* ---- choice of convolutions (context.c) ------------------------------------------------------ */
+
+int32_t amun__context_conv(const amun_context *ctx); /* AMUN_CONV_*; AUTO: nothing is forced */
+/* For provenance: "fixed", "tuned", or what is forced. */
+const char *amun__context_conv_name(const amun_context *ctx);
+
+/* What a context knows of measured choices; the nn room fills and frees `table`. */
+typedef struct amun__tuning {
+    char *path;
+    void *table;
+    void (*release)(void *table);
+} amun__tuning;
+/* Locked until amun__tuning_end(); NULL (nothing to end): the context does not tune. */
+amun__tuning *amun__tuning_begin(amun_context *ctx);
+void amun__tuning_end(amun_context *ctx);
+
 /* ---- handles (object.c) --------------------------------------------------------------------- */
 
 typedef enum amun__tag {

@@ -55,33 +55,6 @@ static amun_status emit_backward(amun__dnnl_plan *m)
     return AMUN_OK;
 }
 
-static void dump_list(const amun__dnnl_plan *m, const amun__list *list, const char *title)
-{
-    const amun_context *ctx = m->plan->ctx;
-    for (int32_t i = 0; i < list->count; i++) {
-        const amun__instr *instr = &list->items[i];
-        if (instr->label[0] != '\0') {
-            amun__log(ctx, AMUN__LOG_PLAN, "plan %s %d: %s", title, i, instr->label);
-        } else {
-            amun__log(ctx, AMUN__LOG_PLAN, "plan %s %d: %s %zu", title, i,
-                      amun__instr_name(instr->kind), instr->n);
-        }
-    }
-}
-
-static void dump(const amun__dnnl_plan *m)
-{
-    static const char *const modes[] = {"?", "infer", "attack", "train", "tune"};
-    const amun__plan *plan = m->plan;
-    amun__log(plan->ctx, AMUN__LOG_PLAN,
-              "plan: mode %s, batch %lld, arena %zu bytes, packed %zu bytes, scratch %zu bytes",
-              modes[plan->mode], (long long)plan->batch, m->code.arena.bytes, m->code.fixed_bytes,
-              m->scratch_bytes);
-    dump_list(m, &m->code.pack, "pack");
-    dump_list(m, &m->code.forward, "forward");
-    dump_list(m, &m->code.backward, "backward");
-}
-
 static void drop_hints(amun__dnnl_plan *m)
 {
     for (int32_t s = 0; m->saved != NULL && s < m->program.count; s++) {
@@ -106,6 +79,7 @@ static uint64_t count_bytes(const amun__dnnl_plan *m)
         m->primitives,
         m->values,
         m->saved,
+        m->choices,
         m->code.arena.slots,
         m->code.pack.items,
         m->code.forward.items,
@@ -119,7 +93,7 @@ static uint64_t count_bytes(const amun__dnnl_plan *m)
     return bytes;
 }
 
-static amun_status plan_create(amun__plan *plan)
+amun_status amun__dnnl_open(amun__plan *plan)
 {
     amun__dnnl_plan *m = NULL;
     AMUN__CHECK(amun__calloc(plan->ctx, &m, 1, sizeof *m));
@@ -131,6 +105,13 @@ static amun_status plan_create(amun__plan *plan)
     size_t nodes = (size_t)plan->graph->node_count;
     AMUN__CHECK(amun__calloc(plan->ctx, &m->values, nodes, sizeof *m->values));
     AMUN__CHECK(amun__calloc(plan->ctx, &m->saved, nodes, sizeof *m->saved));
+    AMUN__CHECK(amun__calloc(plan->ctx, &m->choices, nodes, sizeof *m->choices));
+    return AMUN_OK;
+}
+
+amun_status amun__dnnl_compile(amun__dnnl_plan *m)
+{
+    amun__plan *plan = m->plan;
     mark_trainable(m);
     AMUN__CHECK(emit_forward(m));
     if (plan->mode != AMUN__MODE_INFER) {
@@ -140,13 +121,21 @@ static amun_status plan_create(amun__plan *plan)
     AMUN__CHECK(amun__code_fixed(&m->code, &m->scratch, m->scratch_bytes));
     AMUN__CHECK(amun__code_plan(&m->code));
     plan->bytes += count_bytes(m);
+    return AMUN_OK;
+}
+
+static amun_status plan_create(amun__plan *plan)
+{
+    AMUN__CHECK(amun__dnnl_open(plan));
+    AMUN__CHECK(amun__dnnl_choose(plan->impl));
+    AMUN__CHECK(amun__dnnl_compile(plan->impl));
     if (amun__log_wants(plan->ctx, AMUN__LOG_PLAN)) {
-        dump(m);
+        amun__dnnl_dump(plan->impl);
     }
     return AMUN_OK;
 }
 
-static void plan_destroy(amun__plan *plan)
+void amun__dnnl_close(amun__plan *plan)
 {
     amun__dnnl_plan *m = plan->impl;
     if (m == NULL) {
@@ -175,6 +164,7 @@ static void plan_destroy(amun__plan *plan)
     amun__free(plan->ctx, m->primitives);
     amun__free(plan->ctx, m->values);
     amun__free(plan->ctx, m->saved);
+    amun__free(plan->ctx, m->choices);
     amun__free(plan->ctx, m->own_grads);
     amun__lower_free(&m->program, plan->ctx);
     amun__code_free(&m->code);
@@ -211,6 +201,21 @@ static amun_status bind_all(amun__dnnl_plan *m, bool grads)
     return AMUN_OK;
 }
 
+static amun_status run_instr(const amun__dnnl_plan *m, const amun__instr *instr)
+{
+    if (instr->kind != AMUN__INSTR_PRIMITIVE) {
+        amun__code_run(&m->code, m->plan->graph, m->plan->batch, instr);
+        return AMUN_OK;
+    }
+    const amun__dnnl_primitive *p = &m->primitives[instr->primitive];
+    dnnl_status_t status = dnnl_primitive_execute(p->handle, m->stream, p->count, p->args);
+    if (status != dnnl_success) {
+        return amun__fail(AMUN_ERROR_BACKEND, "oneDNN: %s, batch %lld: status %d", instr->label,
+                          (long long)m->plan->batch, (int)status);
+    }
+    return AMUN_OK;
+}
+
 static amun_status run_list(amun__dnnl_plan *m, const amun__list *list, bool input, bool params)
 {
     for (int32_t i = 0; i < list->count; i++) {
@@ -218,16 +223,7 @@ static amun_status run_list(amun__dnnl_plan *m, const amun__list *list, bool inp
         if ((instr->only_input && !input) || (instr->only_params && !params)) {
             continue;
         }
-        if (instr->kind != AMUN__INSTR_PRIMITIVE) {
-            amun__code_run(&m->code, m->plan->graph, m->plan->batch, instr);
-            continue;
-        }
-        const amun__dnnl_primitive *p = &m->primitives[instr->primitive];
-        dnnl_status_t status = dnnl_primitive_execute(p->handle, m->stream, p->count, p->args);
-        if (status != dnnl_success) {
-            return amun__fail(AMUN_ERROR_BACKEND, "oneDNN: %s, batch %lld: status %d", instr->label,
-                              (long long)m->plan->batch, (int)status);
-        }
+        AMUN__CHECK(run_instr(m, instr));
     }
     dnnl_stream_wait(m->stream);
     return AMUN_OK;
@@ -313,11 +309,52 @@ static amun_status plan_statistics(amun__plan *plan, int32_t node, float *mean, 
     return amun__fail(AMUN_ERROR_INTERNAL, "node %d has no batch statistics", node);
 }
 
+/* ---- measuring ------------------------------------------------------------------------------ */
+
+static void made_up(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (float)(i % 13) / 8 - 0.75f;
+    }
+}
+
+static amun_status time_list(amun__dnnl_plan *m, const amun__list *list, double *seconds)
+{
+    for (int32_t i = 0; i < list->count; i++) {
+        const amun__instr *instr = &list->items[i];
+        double began = amun__dnnl_seconds(m);
+        AMUN__CHECK(run_instr(m, instr));
+        dnnl_stream_wait(m->stream);
+        if (instr->pass > 0) {
+            seconds[instr->pass - 1] += amun__dnnl_seconds(m) - began;
+        }
+    }
+    return AMUN_OK;
+}
+
+amun_status amun__dnnl_time(amun__dnnl_plan *m, double seconds[AMUN__DNNL_DIRECTIONS])
+{
+    memset(seconds, 0, AMUN__DNNL_DIRECTIONS * sizeof *seconds);
+    AMUN__CHECK(prepare(m));
+    if (amun__mode_trains(m->plan->mode)) {
+        AMUN__CHECK(bind_grads(m, NULL));
+        AMUN__CHECK(time_list(m, &m->code.pack, seconds));
+    }
+    made_up(amun__code_pointer(&m->code, m->input), node_floats(m, 0));
+    AMUN__CHECK(time_list(m, &m->code.forward, seconds));
+    if (m->plan->mode != AMUN__MODE_INFER) {
+        made_up(amun__code_pointer(&m->code, m->diff_logits),
+                node_floats(m, m->plan->graph->node_count - 1));
+        AMUN__CHECK(time_list(m, &m->code.backward, seconds));
+    }
+    return AMUN_OK;
+}
+
 const amun__backend amun__backend_dnnl = {
     .name = "onednn",
     .create = plan_create,
     .forward = plan_forward,
     .backward = plan_backward,
     .statistics = plan_statistics,
-    .destroy = plan_destroy,
+    .destroy = amun__dnnl_close,
 };

@@ -55,6 +55,7 @@ typedef struct amun__instr {
     int32_t threads, by_data, sum;
     uint8_t only_input;  /* backward: skipped unless diff_src is wanted */
     uint8_t only_params; /* backward: skipped unless diff_params is wanted */
+    uint8_t pass;        /* 1 + direction of the convolution that it belongs to; 0: of none */
     char label[96];
 } amun__instr;
 

@@ -8,13 +8,16 @@ static int64_t input_channels(const amun__dnnl_plan *m, const amun__node *node)
     return m->plan->graph->nodes[node->inputs[0]].channels;
 }
 
-/* The one place that chooses algorithms: what to try, in this order. Winograd where this version of
- * oneDNN has it (stride-1 3x3 in v2). Its own choice is right forward and by data; by weights it
- * declines Winograd for small images, where that measures 1.2-1.7 times faster. */
-static int32_t choose_algorithms(int64_t channels, bool by_weights, dnnl_alg_kind_t order[3])
+/* What to ask oneDNN for, in this order. The fixed rule: Winograd where this version of oneDNN has
+ * it (stride-1 3x3 in v2). Its own choice is right forward and by data; by weights it declines
+ * Winograd for small images, where that measures 1.2-1.7 times faster. */
+static int32_t choose_algorithms(int64_t channels, bool by_weights, amun_conv_choice kind,
+                                 dnnl_alg_kind_t order[3])
 {
     int32_t count = 0;
-    if (channels >= AMUN__DNNL_FEW_CHANNELS) {
+    if (kind == AMUN_CONV_WINOGRAD) {
+        order[count++] = dnnl_convolution_winograd;
+    } else if (kind == AMUN_CONV_AUTO && channels >= AMUN__DNNL_FEW_CHANNELS) {
         if (by_weights) {
             order[count++] = dnnl_convolution_winograd;
         }
@@ -25,10 +28,10 @@ static int32_t choose_algorithms(int64_t channels, bool by_weights, dnnl_alg_kin
 }
 
 dnnl_status_t amun__dnnl_conv_create(dnnl_primitive_desc_t *pd, shim_op *op, int64_t channels,
-                                     amun__dnnl_direction direction)
+                                     amun__dnnl_direction direction, amun_conv_choice kind)
 {
     dnnl_alg_kind_t order[3];
-    int32_t count = choose_algorithms(channels, direction == AMUN__DNNL_BY_WEIGHTS, order);
+    int32_t count = choose_algorithms(channels, direction == AMUN__DNNL_BY_WEIGHTS, kind, order);
     dnnl_status_t status = dnnl_unimplemented;
     for (int32_t i = 0; i < count && status != dnnl_success; i++) {
         op->alg = order[i];
@@ -43,7 +46,25 @@ static dnnl_status_t create_conv(const amun__dnnl_plan *m, dnnl_primitive_desc_t
                                  amun__dnnl_direction direction, shim_op *op,
                                  const amun__node *node)
 {
-    return amun__dnnl_conv_create(pd, op, input_channels(m, node), direction);
+    const amun_conv_choice kind = m->choices[node - m->plan->graph->nodes].kind[direction];
+    return amun__dnnl_conv_create(pd, op, input_channels(m, node), direction, kind);
+}
+
+static const char *implementation_of(const_dnnl_primitive_desc_t pd)
+{
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name) ==
+                       dnnl_success &&
+                   name != NULL
+               ? name
+               : "?";
+}
+
+static void note_used(const amun__dnnl_plan *m, int32_t node, amun__dnnl_direction direction,
+                      const_dnnl_primitive_desc_t pd)
+{
+    m->choices[node].used[direction] =
+        strstr(implementation_of(pd), "wino") != NULL ? AMUN_CONV_WINOGRAD : AMUN_CONV_DIRECT;
 }
 
 static amun_status conv_weights_md(amun__dnnl_plan *m, int32_t *out, const amun__node *node,
@@ -142,14 +163,13 @@ static amun_status conv_emit(amun__dnnl_plan *m, int32_t s, amun__ref bias, int3
                              bool relu)
 {
     const amun__step *step = &m->program.steps[s];
-    const amun__node *node = &m->plan->graph->nodes[step->node];
     const amun__dnnl_saved *keep = &m->saved[s];
     amun__dnnl_winograd own = {.node = step->node, .direction = AMUN__DNNL_FORWARD};
     int32_t dst_md, weights_md;
     amun__ref dst, packed;
     bool wins;
     AMUN__CHECK(amun__dnnl_md_query(m, &dst_md, keep->forward, dnnl_query_dst_md));
-    AMUN__CHECK(amun__dnnl_winograd_wins(m, &wins, &own.form, node, keep->src_md, dst_md,
+    AMUN__CHECK(amun__dnnl_winograd_wins(m, &wins, &own.form, step->node, keep->src_md, dst_md,
                                          AMUN__DNNL_FORWARD));
     if (wins) {
         AMUN__CHECK(conv_target(m, step, &dst, dst_md));
@@ -170,6 +190,7 @@ static amun_status conv_emit(amun__dnnl_plan *m, int32_t s, amun__ref bias, int3
                                         {DNNL_ARG_WEIGHTS, weights_md, packed},
                                         {DNNL_ARG_BIAS, bias_md, bias},
                                         {DNNL_ARG_DST, dst_md, dst}};
+    note_used(m, step->node, AMUN__DNNL_FORWARD, keep->forward);
     AMUN__CHECK(amun__dnnl_emit_primitive(m, keep->forward, step->node, "conv", args, 4));
     return amun__dnnl_set_value(m, step->value, dst_md, dst);
 }
@@ -188,6 +209,7 @@ amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
     shim_op op = {.engine = m->engine,
                   .prop = training ? dnnl_forward_training : dnnl_forward_inference};
 
+    m->pass = 1 + AMUN__DNNL_FORWARD;
     AMUN__TRY(conv_source(m, s, &raw, &raw_md, &src_md));
     AMUN__TRY(conv_descriptors(m, step, &op, &dst_md, &weights_md, &bias_md));
     AMUN__TRY(amun__dnnl_plain_weights(m, step, &weights, &bias));
@@ -209,6 +231,7 @@ amun_status amun__dnnl_conv_forward(amun__dnnl_plan *m, int32_t s)
     AMUN__TRY(amun__dnnl_emit_fold(m, step, weights, bias));
     AMUN__TRY(conv_emit(m, s, bias, bias_md, fuse_relu));
     AMUN__TRY(amun__dnnl_emit_tail(m, step, fuse_relu));
+    m->pass = 0;
 fail:
     if (attr != NULL) {
         dnnl_primitive_attr_destroy(attr);
@@ -229,17 +252,14 @@ static amun_status own_by_weights(amun__dnnl_plan *m, int32_t s, amun__ref bias,
                                .src = m->saved[s].src,
                                .diff = v->diff,
                                .bias = bias};
-    AMUN__CHECK(amun__dnnl_winograd_wins(m, done, &own.form, node, m->saved[s].src_md, v->md,
+    AMUN__CHECK(amun__dnnl_winograd_wins(m, done, &own.form, step->node, m->saved[s].src_md, v->md,
                                          AMUN__DNNL_BY_WEIGHTS));
     return *done ? amun__dnnl_emit_winograd(m, &own) : AMUN_OK;
 }
 
 static bool is_reference(const_dnnl_primitive_desc_t pd)
 {
-    const char *name = NULL;
-    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name) ==
-               dnnl_success &&
-           name != NULL && strncmp(name, "ref", 3) == 0;
+    return strncmp(implementation_of(pd), "ref", 3) == 0;
 }
 
 /* oneDNN has no fast kernel for every pair of layouts (with AVX2 none for a plain image of one
@@ -309,6 +329,7 @@ static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op 
                                         {DNNL_ARG_DIFF_DST, diff_md, diff},
                                         {DNNL_ARG_DIFF_WEIGHTS, index, target},
                                         {DNNL_ARG_DIFF_BIAS, bias_md, bias}};
+    note_used(m, step->node, AMUN__DNNL_BY_WEIGHTS, pd);
     AMUN__TRY(amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_weights", args, 4));
     AMUN__TRY(amun__dnnl_finish_grad(m, target, node->weight, keep->weights_md, index, step->node));
 fail:
@@ -323,15 +344,14 @@ static amun_status conv_emit_by_data(amun__dnnl_plan *m, int32_t s, const_dnnl_p
                                      int32_t diff_md, amun__ref *target)
 {
     const amun__step *step = &m->program.steps[s];
-    const amun__node *node = &m->plan->graph->nodes[step->node];
     const amun__dnnl_value *v = &m->values[step->value];
     const amun__dnnl_saved *keep = &m->saved[s];
     amun__dnnl_winograd own = {.node = step->node, .direction = AMUN__DNNL_BY_DATA};
     int32_t weights_md;
     amun__ref packed;
     bool wins;
-    AMUN__CHECK(
-        amun__dnnl_winograd_wins(m, &wins, &own.form, node, diff_md, v->md, AMUN__DNNL_BY_DATA));
+    AMUN__CHECK(amun__dnnl_winograd_wins(m, &wins, &own.form, step->node, diff_md, v->md,
+                                         AMUN__DNNL_BY_DATA));
     if (wins) {
         AMUN__CHECK(amun__dnnl_new_slot(m, target, diff_md));
         own.dst = *target;
@@ -346,6 +366,7 @@ static amun_status conv_emit_by_data(amun__dnnl_plan *m, int32_t s, const_dnnl_p
     const amun__dnnl_argument args[] = {{DNNL_ARG_DIFF_DST, v->md, v->diff},
                                         {DNNL_ARG_WEIGHTS, weights_md, packed},
                                         {DNNL_ARG_DIFF_SRC, diff_md, *target}};
+    note_used(m, step->node, AMUN__DNNL_BY_DATA, pd);
     return amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_src", args, 3);
 }
 
@@ -393,11 +414,13 @@ amun_status amun__dnnl_conv_backward(amun__dnnl_plan *m, int32_t s)
     AMUN__CHECK(amun__dnnl_weighted_backward_head(m, step));
     if (amun__mode_trains(m->plan->mode)) {
         m->only_params = 1;
+        m->pass = 1 + AMUN__DNNL_BY_WEIGHTS;
         AMUN__CHECK(conv_backward_weights(m, s, op));
         m->only_params = 0;
     }
     m->only_input = amun__dnnl_only_for_input(m, step->inputs[0]);
+    m->pass = 1 + AMUN__DNNL_BY_DATA;
     AMUN__CHECK(conv_backward_data(m, s, op));
-    m->only_input = 0;
+    m->only_input = m->pass = 0;
     return AMUN_OK;
 }

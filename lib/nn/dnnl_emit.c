@@ -93,6 +93,7 @@ amun_status amun__dnnl_emit(amun__dnnl_plan *m, amun__instr instr)
 {
     instr.only_input = m->only_input;
     instr.only_params = m->only_params;
+    instr.pass = m->pass;
     return amun__code_emit(&m->code, &instr);
 }
 

@@ -41,6 +41,20 @@ typedef struct amun__dnnl_saved {
     size_t pad_inner;
 } amun__dnnl_saved;
 
+typedef enum amun__dnnl_direction {
+    AMUN__DNNL_FORWARD = 0,
+    AMUN__DNNL_BY_DATA,
+    AMUN__DNNL_BY_WEIGHTS
+} amun__dnnl_direction;
+enum { AMUN__DNNL_DIRECTIONS = AMUN__DNNL_BY_WEIGHTS + 1 };
+
+/* Which code computes the convolution of a node, by direction: AMUN_CONV_*. */
+typedef struct amun__dnnl_choice {
+    uint8_t kind[AMUN__DNNL_DIRECTIONS];                /* asked for; AUTO: by the fixed rule */
+    uint8_t used[AMUN__DNNL_DIRECTIONS];                /* that the plan has; AUTO: not emitted */
+    float ms[AMUN__DNNL_DIRECTIONS][AMUN_CONV_OWN + 1]; /* if tuned: medians; 0: not measured */
+} amun__dnnl_choice;
+
 typedef struct amun__dnnl_plan {
     amun__plan *plan;
     amun__program program;
@@ -51,11 +65,12 @@ typedef struct amun__dnnl_plan {
     shim_pool pool;
     amun__dnnl_primitive *primitives;
     int32_t primitive_count, primitive_capacity;
-    amun__dnnl_value *values; /* per node */
-    amun__dnnl_saved *saved;  /* per step */
+    amun__dnnl_value *values;   /* per node */
+    amun__dnnl_saved *saved;    /* per step */
+    amun__dnnl_choice *choices; /* per node */
     size_t scratch_bytes;
     amun__ref scratch, logits, input, diff_logits, diff_input;
-    uint8_t only_input, only_params; /* for the instructions being emitted */
+    uint8_t only_input, only_params, pass; /* for the instructions being emitted */
     int32_t bound;
     float *own_grads; /* for callers that want no parameter gradients of a train plan */
     float *bound_grads;
@@ -162,22 +177,42 @@ amun_status amun__dnnl_pad_backward(amun__dnnl_plan *m, int32_t s, amun__ref dif
 
 /* ---- choice of algorithms (dnnl_conv.c) */
 
-typedef enum amun__dnnl_direction {
-    AMUN__DNNL_FORWARD = 0,
-    AMUN__DNNL_BY_DATA,
-    AMUN__DNNL_BY_WEIGHTS
-} amun__dnnl_direction;
-
 /* The first algorithm that exists for these layouts; op->alg gets it. `channels`: of the source. */
 dnnl_status_t amun__dnnl_conv_create(dnnl_primitive_desc_t *pd, shim_op *op, int64_t channels,
-                                     amun__dnnl_direction direction);
+                                     amun__dnnl_direction direction, amun_conv_choice kind);
+
+/* ---- forced and measured choices (dnnl_tune.c) */
+
+/* Fills m->choices[].kind before anything is emitted: by the context's own choice, or as measured
+ * by its cache, which measures what it does not know. */
+amun_status amun__dnnl_choose(amun__dnnl_plan *m);
+
+/* The clock of measurements. */
+double amun__dnnl_seconds(const amun__dnnl_plan *m);
+
+/* ---- the life of a plan (backend_dnnl.c): plan->impl, without and with its instructions */
+
+amun_status amun__dnnl_open(amun__plan *plan);
+amun_status amun__dnnl_compile(amun__dnnl_plan *m);
+void amun__dnnl_close(amun__plan *plan); /* also a half-made one */
+
+/* Runs all of it once on made-up values, packing of weights included if they change at each run,
+ * and adds up the seconds of each direction's convolutions. */
+amun_status amun__dnnl_time(amun__dnnl_plan *m, double seconds[AMUN__DNNL_DIRECTIONS]);
+
+/* ---- AMUN_LOG=plan (dnnl_dump.c) */
+
+void amun__dnnl_dump(const amun__dnnl_plan *m);
 
 /* ---- our own Winograd convolutions (dnnl_winograd.c) */
 
+/* Whether there can be more than direct convolutions for this node. */
+bool amun__dnnl_has_choice(const amun__node *node);
+
 /* Whether this pass of a convolution goes to our kernels instead of oneDNN's primitive for the same
  * layouts; `w` gets its form. src_md, dst_md: of the convolution, whatever the direction. */
-amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winograd *w,
-                                     const amun__node *node, int32_t src_md, int32_t dst_md,
+amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winograd *w, int32_t node,
+                                     int32_t src_md, int32_t dst_md,
                                      amun__dnnl_direction direction);
 
 typedef struct amun__dnnl_winograd {

@@ -335,7 +335,8 @@ static amun_status make_pass(const amun__linop *op, block *b, int which)
     shim.weights = shim_md(&m->pool, mds[1]);
     shim.dst = shim_md(&m->pool, mds[2]);
     shim.hint = b->hint;
-    dnnl_status_t made = amun__dnnl_conv_create(&pd, &shim, m->in[0], (amun__dnnl_direction)which);
+    dnnl_status_t made = amun__dnnl_conv_create(&pd, &shim, m->in[0], (amun__dnnl_direction)which,
+                                                amun__context_conv(op->ctx));
     if (made != dnnl_success) {
         status = fail_dnnl(op, made, b->k, names[which]);
         goto fail;

@@ -81,6 +81,21 @@ static inline shim_cmd shim_query_md(const_dnnl_primitive_desc_t pd, dnnl_query_
     return dnnl_primitive_desc_query_md(pd, what, 0);
 }
 
+/* Number of dimensions and the dimensions themselves, borrowed. */
+static inline int shim_md_dims(shim_cmd md, const dnnl_dim_t **dims)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    int ndims = 0;
+    return dnnl_memory_desc_query(md, dnnl_query_ndims_s32, &ndims) == dnnl_success &&
+                   dnnl_memory_desc_query(md, dnnl_query_dims, (void *)dims) == dnnl_success
+               ? ndims
+               : 0;
+#else
+    *dims = md->dims;
+    return md->ndims;
+#endif
+}
+
 /* A new descriptor at the end of the pool: a plain one by its tag, or one that a primitive has. */
 static inline amun_status shim_pool_tag(shim_pool *pool, amun_context *ctx, int32_t *out, int ndims,
                                         const int64_t *dims, dnnl_format_tag_t tag)

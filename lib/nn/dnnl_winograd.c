@@ -12,7 +12,7 @@ static bool right_cpu(void)
     return amun__winograd_available() && (isa & avx2) == avx2 && (isa & avx512) != avx512;
 }
 
-/* The one place that chooses, by the pass's shape alone, so that every run chooses the same. Where
+/* The fixed rule, by the pass's shape alone, so that every run chooses the same. Where
  * it says yes, forward and by weights measured faster than oneDNN's, filters transformed anew each
  * time: 1.04 times with 16 channels by weights, 2 to 8 times from 64 on (docs/performance.md). By
  * data is the work of forward. Fewer tiles do not pay for the filters, tiles that hang over the
@@ -28,11 +28,11 @@ static bool right_shape(const amun__winograd *w)
            pixels >= (few < 64 ? 12 : 9) * tiles;
 }
 
-static bool right_kind(const amun__node *node)
+bool amun__dnnl_has_choice(const amun__node *node)
 {
-    return node->kernel[0] == 3 && node->kernel[1] == 3 && node->stride[0] == 1 &&
-           node->stride[1] == 1 && node->dilation[0] == 1 && node->dilation[1] == 1 &&
-           node->groups == 1 && node->pad[0] <= 2 && node->pad[1] <= 2;
+    return node->kind == AMUN__NODE_CONV2D && node->kernel[0] == 3 && node->kernel[1] == 3 &&
+           node->stride[0] == 1 && node->stride[1] == 1 && node->dilation[0] == 1 &&
+           node->dilation[1] == 1 && node->groups == 1 && node->pad[0] <= 2 && node->pad[1] <= 2;
 }
 
 /* 8 for nChw8c, 16 for nChw16c, else 0. */
@@ -64,13 +64,17 @@ static void turn_round(amun__winograd *w)
 }
 
 amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winograd *w,
-                                     const amun__node *node, int32_t src_md, int32_t dst_md,
+                                     int32_t index, int32_t src_md, int32_t dst_md,
                                      amun__dnnl_direction direction)
 {
+    const amun__node *node = &m->plan->graph->nodes[index];
+    const amun_conv_choice kind = m->choices[index].kind[direction];
     const amun__node *src = &m->plan->graph->nodes[node->inputs[0]];
     bool padded = amun__dnnl_pads(node); /* already */
     *out = false;
-    if (!right_kind(node) || !right_cpu()) {
+    if (!amun__dnnl_has_choice(node) ||
+        (kind == AMUN_CONV_OWN ? !amun__winograd_available()
+                               : kind != AMUN_CONV_AUTO || !right_cpu())) {
         return AMUN_OK;
     }
     *w = (amun__winograd){.batch = m->plan->batch,
@@ -88,7 +92,7 @@ amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winogr
     if (direction == AMUN__DNNL_BY_DATA) {
         turn_round(w);
     }
-    *out = w->src_block > 0 && w->dst_block > 0 && right_shape(w);
+    *out = w->src_block > 0 && w->dst_block > 0 && (kind == AMUN_CONV_OWN || right_shape(w));
     return AMUN_OK;
 }
 
@@ -141,6 +145,7 @@ amun_status amun__dnnl_emit_winograd(amun__dnnl_plan *m, const amun__dnnl_winogr
         AMUN__CHECK(emit_filters(m, &b, instr, o->weights));
     }
     AMUN__CHECK(amun__code_slot(&m->code, &scratch, floats * sizeof(float)));
+    m->choices[o->node].used[o->direction] = AMUN_CONV_OWN;
     instr.kind = by_weights ? AMUN__INSTR_WINOGRAD_GRAD : AMUN__INSTR_WINOGRAD;
     instr.dst = o->dst;
     instr.a = o->src;

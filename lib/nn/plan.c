@@ -10,11 +10,27 @@ static const amun__backend *default_backend(void)
 #endif
 }
 
+/* The plain C backend is direct. */
+static amun_status check_conv(const amun_context *ctx)
+{
+#ifndef AMUN_WITH_DNNL
+    if (amun__context_conv(ctx) > AMUN_CONV_DIRECT) {
+        return amun__fail(AMUN_ERROR_UNSUPPORTED,
+                          "Winograd convolutions are asked for: this build has no oneDNN");
+    }
+#endif
+    (void)ctx;
+    return AMUN_OK;
+}
+
 amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
                               int64_t batch, amun__mode mode, const amun__backend *backend)
 {
     amun__plan *plan = NULL;
     *out = NULL;
+    if (backend == NULL) {
+        AMUN__CHECK(check_conv(ctx));
+    }
     AMUN__CHECK(amun__calloc(ctx, &plan, 1, sizeof *plan));
     plan->ctx = ctx;
     plan->bytes = amun__block_bytes(plan);

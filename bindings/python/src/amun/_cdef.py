@@ -73,6 +73,13 @@ const char *amun_build_info_json(void);
 typedef struct amun_context amun_context;
 typedef void *(*amun_alloc_fn)(void *user_data, size_t size, size_t align);
 typedef void (*amun_free_fn)(void *user_data, void *ptr, size_t size, size_t align);
+typedef int32_t amun_conv_choice;
+enum {
+    AMUN_CONV_AUTO = 0,
+    AMUN_CONV_DIRECT = 1,
+    AMUN_CONV_WINOGRAD = 2,
+    AMUN_CONV_OWN = 3,
+};
 typedef struct amun_context_options {
     size_t struct_size;
     amun_alloc_fn alloc;
@@ -81,6 +88,9 @@ typedef struct amun_context_options {
     uint64_t memory_limit;
     int32_t threads;
     int32_t reserved0;
+    const char *tune_cache;
+    int32_t conv;
+    int32_t reserved1;
 } amun_context_options;
 typedef struct amun_memory_stats {
     size_t struct_size;
@@ -1233,6 +1243,7 @@ ENUMS = {'amun_status': {'OK': 0,
                 'I32': 6,
                 'I64': 7,
                 'BOOL': 8},
+ 'amun_conv_choice': {'AUTO': 0, 'DIRECT': 1, 'WINOGRAD': 2, 'OWN': 3},
  'amun_log_level': {'SILENT': 0, 'WARNING': 1, 'INFO': 2, 'DEBUG': 3},
  'amun_padding': {'ZERO': 1, 'CIRCULAR': 2, 'REFLECT': 3, 'REPLICATE': 4},
  'amun_mode': {'INFER': 1, 'ATTACK': 2, 'TRAIN': 3, 'TUNE': 4},

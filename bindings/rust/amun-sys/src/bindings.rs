@@ -20,6 +20,7 @@ pub const AMUN_ATTACK_LEGACY_CLAMP: u32 = 32;
 
 pub type amun_status = i32;
 pub type amun_dtype = i32;
+pub type amun_conv_choice = i32;
 pub type amun_log_level = i32;
 pub type amun_node = i32;
 pub type amun_padding = i32;
@@ -76,6 +77,10 @@ pub const AMUN_DTYPE_U8: amun_dtype = 5;
 pub const AMUN_DTYPE_I32: amun_dtype = 6;
 pub const AMUN_DTYPE_I64: amun_dtype = 7;
 pub const AMUN_DTYPE_BOOL: amun_dtype = 8;
+pub const AMUN_CONV_AUTO: amun_conv_choice = 0;
+pub const AMUN_CONV_DIRECT: amun_conv_choice = 1;
+pub const AMUN_CONV_WINOGRAD: amun_conv_choice = 2;
+pub const AMUN_CONV_OWN: amun_conv_choice = 3;
 pub const AMUN_LOG_SILENT: amun_log_level = 0;
 pub const AMUN_LOG_WARNING: amun_log_level = 1;
 pub const AMUN_LOG_INFO: amun_log_level = 2;
@@ -335,6 +340,9 @@ pub struct amun_context_options {
     pub memory_limit: u64,
     pub threads: i32,
     pub reserved0: i32,
+    pub tune_cache: *const c_char,
+    pub conv: i32,
+    pub reserved1: i32,
 }
 
 #[repr(C)]

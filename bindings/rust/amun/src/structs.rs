@@ -10,6 +10,10 @@ pub struct ContextOptions {
     pub memory_limit: u64,
     /// default 0 = the runtime's choice, range \[0, 1024\]
     pub threads: i32,
+    /// file of measured choices, copied. Default NULL: AMUN_TUNE_CACHE in the environment, else nothing is ever timed
+    pub tune_cache: Option<String>,
+    /// amun_conv_choice. Default AUTO: AMUN_CONV in the environment ("auto", "direct", "winograd", "own"), else the file or the fixed rule. Where CPU or oneDNN lack what is asked for, compiling a plan gives UNSUPPORTED
+    pub conv: i32,
 }
 
 impl ContextOptions {
@@ -17,6 +21,8 @@ impl ContextOptions {
         Self {
             memory_limit: raw.memory_limit,
             threads: raw.threads,
+            tune_cache: crate::text_or_none(raw.tune_cache),
+            conv: raw.conv,
         }
     }
 
@@ -26,6 +32,8 @@ impl ContextOptions {
         raw.struct_size = std::mem::size_of_val(&raw);
         raw.memory_limit = self.memory_limit;
         raw.threads = self.threads;
+        raw.tune_cache = kept.text_or_null(self.tune_cache.as_deref())?;
+        raw.conv = self.conv;
         Ok(kept.keep(raw))
     }
 }
