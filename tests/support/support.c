@@ -2,10 +2,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "amun/model.h"
 #include "support.h"
+
+/* Whether this machine has the convolutions that AMUN_CONV asks for; says why not, as TAP does. */
+static int forced_code_is_missing(void)
+{
+    static const float image[64];
+    float logits[10];
+    amun_tensor_view src, dst;
+    amun_context *ctx = NULL;
+    amun_model *model = NULL;
+    amun_model_options shape;
+    const int64_t src_shape[4] = {1, 1, 8, 8}, dst_shape[2] = {1, 10};
+    ck_ok(amun_tensor_view_init(&src, (void *)(uintptr_t)image, AMUN_DTYPE_F32, 4, src_shape));
+    ck_ok(amun_tensor_view_init(&dst, logits, AMUN_DTYPE_F32, 2, dst_shape));
+    ck_ok(amun_context_create(&ctx, NULL));
+    ck_ok(amun_model_options_init(&shape, sizeof shape));
+    shape.channels = 1;
+    shape.height = shape.width = 8;
+    ck_ok(amun_model_create(&model, ctx, "digits", &shape));
+    amun_status status = amun_model_predict(model, &src, &dst, NULL);
+    if (status == AMUN_ERROR_UNSUPPORTED) {
+        (void)printf("1..0 # SKIP %s\n", amun_last_error_message());
+    }
+    amun_model_unref(model);
+    amun_context_unref(ctx);
+    return status == AMUN_ERROR_UNSUPPORTED;
+}
 
 int amun_test_main(const char *name, TCase *const *cases)
 {
+    if (getenv("AMUN_CONV") != NULL && forced_code_is_missing()) {
+        return EXIT_SUCCESS;
+    }
     Suite *suite = suite_create(name);
     for (; *cases != NULL; cases++) {
         tcase_set_timeout(*cases, 0);
