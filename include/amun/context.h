@@ -44,9 +44,9 @@ typedef struct amun_context_options {
     int32_t reserved0;       /**< must be 0 */
     const char *tune_cache;  /**< file of measured choices, copied. Default NULL: AMUN_TUNE_CACHE in the
                                   environment, else nothing is ever timed */
-    int32_t conv;            /**< amun_conv_choice. Default AUTO: AMUN_CONV in the environment ("auto",
-                                  "direct", "winograd", "own"), else the file or the fixed rule. Where CPU
-                                  or oneDNN lack what is asked for, compiling a plan gives UNSUPPORTED */
+    amun_conv_choice conv;   /**< default AUTO: AMUN_CONV in the environment ("auto", "direct",
+                                  "winograd", "own"), else the file or the fixed rule. Where CPU or oneDNN
+                                  lack what is asked for, compiling a plan gives UNSUPPORTED */
     int32_t reserved1;       /**< must be 0 */
 } amun_context_options;
 

@@ -37,7 +37,7 @@ FIELD(amun_call_options, reserved0, 28, 4);
 
 /* ---- context.h ----------------------------------------------------------------------------- */
 
-SIZE(amun_context_options, 48);
+SIZE(amun_context_options, 64);
 FIELD(amun_context_options, struct_size, 0, 8);
 FIELD(amun_context_options, alloc, 8, 8);
 FIELD(amun_context_options, free, 16, 8);
@@ -45,6 +45,9 @@ FIELD(amun_context_options, allocator_data, 24, 8);
 FIELD(amun_context_options, memory_limit, 32, 8);
 FIELD(amun_context_options, threads, 40, 4);
 FIELD(amun_context_options, reserved0, 44, 4);
+FIELD(amun_context_options, tune_cache, 48, 8);
+FIELD(amun_context_options, conv, 56, 4);
+FIELD(amun_context_options, reserved1, 60, 4);
 
 SIZE(amun_memory_stats, 32);
 FIELD(amun_memory_stats, struct_size, 0, 8);

@@ -7,7 +7,7 @@
  *     batches N,...      default 128
  *     repetitions N      timed ones after one that is not, default 5
  *     probe 0 | 1        the machine's own speed before and after each figure, default 1
- *     threads N, seed N, weights FILE, images FILE, labels FILE: see work.h
+ *     threads N, tune_cache FILE, seed N, weights FILE, images FILE, labels FILE: see work.h
  *
  * It never fails because something is slow: compare figures with their probes. */
 #include "work.h"
@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-static const char *const keys[] = {"arch",   "work",    "batches", "repetitions",
-                                   "probe",  "threads", "weights", "images",
-                                   "labels", "seed",    NULL};
+static const char *const keys[] = {"arch",   "work",    "batches",    "repetitions",
+                                   "probe",  "threads", "weights",    "images",
+                                   "labels", "seed",    "tune_cache", NULL};
 
 typedef struct figure {
     const char *arch, *name;

@@ -55,6 +55,7 @@ static void open_model(bench_work *w, const bench_args *args, const char *arch)
     const char *weights = bench_text(args, "weights", NULL);
     bench_must(amun_context_options_init(&context, sizeof context), "context");
     context.threads = (int32_t)bench_number(args, "threads", 0, 0, 1024);
+    context.tune_cache = bench_text(args, "tune_cache", NULL);
     bench_must(amun_context_create(&w->ctx, &context), "context");
     bench_must(amun__threads_begin(w->ctx, &w->threads), "threads");
     bench_must(amun_model_options_init(&shape, sizeof shape), arch);

@@ -19,8 +19,8 @@ typedef struct bench_work {
     double loss;   /* of the last training step */
 } bench_work;
 
-/* Keys: arch, weights (safetensors; else fresh ones from seed), seed, batch, threads, images and
- * labels (npy; else random ones). */
+/* Keys: arch, weights (safetensors; else fresh ones from seed), seed, batch, threads, tune_cache (else
+ * nothing is tuned), images and labels (npy; else random ones). */
 void bench_work_open(bench_work *work, const bench_args *args, const char *arch);
 void bench_work_close(bench_work *work);
 

@@ -35,6 +35,10 @@ def dict_text(descr, order, shape):
     return "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }" % (descr, order, shape)
 
 
+def tune(hosts):
+    return ('{"amun.tune": 1, "hosts": %s}' % hosts).encode()
+
+
 FILES = {
     "json": {
         "options": b'{"eps": 0.03137, "seed": "18446744073709551615", "name": null, "on": [true]}',
@@ -81,6 +85,19 @@ FILES = {
         "overflow": idx((2**32 - 1,) * 4, b""),
         "floats": idx((1,), bytes(4), kind=13),
         "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
+    },
+    "tune": {
+        "entries": tune('{"h": {"forward s": {"choice": "own", "ms": {"direct": 2.5, "own": 1}}, '
+                        '"by_data s": {"choice": "direct"}}, "other": {"s": {"choice": 7}}}'),
+        "empty": tune("{}"),
+        "later": b'{"amun.tune": 2, "hosts": {}}',
+        "kind": tune('{"h": {"s": {"choice": "fft"}}}'),
+        "auto": tune('{"h": {"s": {"choice": "auto"}}}'),
+        "times": tune('{"h": {"s": {"choice": "own", "ms": {"own": -1}}}}'),
+        "hosts": tune("[]"),
+        "host": tune('{"h": 1}'),
+        "schema": b'{"hosts": {}}',
+        "array": b"[]",
     },
     "cifar": {
         "cifar10": (b"\x03" + bytes(3072)) * 2,

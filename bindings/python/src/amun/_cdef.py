@@ -89,7 +89,7 @@ typedef struct amun_context_options {
     int32_t threads;
     int32_t reserved0;
     const char *tune_cache;
-    int32_t conv;
+    amun_conv_choice conv;
     int32_t reserved1;
 } amun_context_options;
 typedef struct amun_memory_stats {
@@ -1334,7 +1334,8 @@ ENUMS = {'amun_status': {'OK': 0,
                      'SECTION': 8}}
 
 # struct: its fields that hold a value of an enumeration
-ENUM_FIELDS = {'amun_conv2d_options': {'padding': 'amun_padding'},
+ENUM_FIELDS = {'amun_context_options': {'conv': 'amun_conv_choice'},
+ 'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_search_options': {'norm': 'amun_norm',
                          'on_failure': 'amun_failure_policy',
                          'method': 'amun_search_method'},

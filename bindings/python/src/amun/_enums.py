@@ -3,8 +3,8 @@ import enum
 from typing import Dict, Type
 
 
-__all__ = ["Dtype", "LogLevel", "Padding", "Mode", "Norm", "FailurePolicy", "SearchMethod",
-           "AttackLoss", "Clamp", "AttackOutcome", "MiannFeatures", "MiannKernel",
+__all__ = ["Dtype", "ConvChoice", "LogLevel", "Padding", "Mode", "Norm", "FailurePolicy",
+           "SearchMethod", "AttackLoss", "Clamp", "AttackOutcome", "MiannFeatures", "MiannKernel",
            "UliraVariance", "UliraCentre", "UliraHoldout", "UliraScore", "ClipMethod",
            "ClipBatchnorm", "Schedule", "Optimiser", "EnsembleMethod", "LotosMatch", "Signal",
            "RmiaMode", "RmiaPopulation", "PrototypeScale", "TrwScore", "TrwControl",
@@ -32,6 +32,21 @@ class Dtype(enum.IntEnum):
     I32 = 6
     I64 = 7
     BOOL = 8
+
+
+class ConvChoice(enum.IntEnum):
+    """Which code computes 3x3 convolutions with stride 1; of all others there is but one.
+
+    Members:
+      AUTO: by a fixed rule on the shape (docs/performance.md), or as tuned
+      DIRECT: oneDNN's direct kernels everywhere
+      WINOGRAD: oneDNN's Winograd F(4x4, 3x3) where it takes the shape, else direct
+      OWN: the library's own Winograd where it can run, else direct
+    """
+    AUTO = 0
+    DIRECT = 1
+    WINOGRAD = 2
+    OWN = 3
 
 
 class LogLevel(enum.IntEnum):
@@ -586,6 +601,7 @@ class BoundKind(enum.IntEnum):
 # enumeration of the library: its class
 ENUM_CLASSES: Dict[str, Type[enum.IntEnum]] = {
     "amun_dtype": Dtype,
+    "amun_conv_choice": ConvChoice,
     "amun_log_level": LogLevel,
     "amun_padding": Padding,
     "amun_mode": Mode,

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 
-from ._enums import (Padding, Norm, FailurePolicy, SearchMethod, AttackLoss, MiannFeatures,
-                     MiannKernel, UliraVariance, UliraCentre, UliraHoldout, UliraScore,
-                     ClipMethod, ClipBatchnorm, Schedule, Optimiser, EnsembleMethod, LotosMatch,
-                     Signal, RmiaMode, RmiaPopulation, PrototypeScale, TrwScore, TrwControl,
-                     UnlearnMethod, SelectRule, SpectrumMethod)
+from ._enums import (ConvChoice, Padding, Norm, FailurePolicy, SearchMethod, AttackLoss,
+                     MiannFeatures, MiannKernel, UliraVariance, UliraCentre, UliraHoldout,
+                     UliraScore, ClipMethod, ClipBatchnorm, Schedule, Optimiser, EnsembleMethod,
+                     LotosMatch, Signal, RmiaMode, RmiaPopulation, PrototypeScale, TrwScore,
+                     TrwControl, UnlearnMethod, SelectRule, SpectrumMethod)
 from ._struct import Options
 
 if TYPE_CHECKING:
@@ -41,16 +41,31 @@ class CallOptions(Options):
 
 
 class ContextOptions(Options):
-    """Fields of amun_context_options.
+    """tune_cache: when a plan is compiled, each convolution whose shape is not in the file yet is
+    timed once with every kind of code that can do it (some seconds for a large network), and
+    the fastest is written there, for each direction; from then on the file decides, so the same
+    file gives the same bytes. Entries count only for the CPU, the versions of oneDNN and of the
+    library, and the number of threads that they were measured with; others stay in the file
+    untouched. A missing file is made. Calls that compile plans (train, predict, attack, ...)
+    fail with FORMAT if the file is damaged or of a later schema, with IO or NOT_FOUND if it
+    cannot be read or written. A `conv` other than AUTO leaves nothing to choose, and the file
+    alone; so does a build without oneDNN.
 
     Fields:
       memory_limit: bytes through this context, default 0 = no limit
       threads: default 0 = the runtime's choice, range [0, 1024]
+      tune_cache: file of measured choices, copied. Default NULL: AMUN_TUNE_CACHE in the
+          environment, else nothing is ever timed
+      conv: default AUTO: AMUN_CONV in the environment ("auto", "direct", "winograd", "own"), else
+          the file or the fixed rule. Where CPU or oneDNN lack what is asked for, compiling a plan
+          gives UNSUPPORTED
     """
     _c_name = "amun_context_options"
     _init = "amun_context_options_init"
     memory_limit: int
     threads: int
+    tune_cache: Optional[str]
+    conv: ConvChoice
 
     if TYPE_CHECKING:
         def __init__(self, **fields: Unpack[_fields.ContextFields]) -> None: ...

@@ -341,7 +341,7 @@ pub struct amun_context_options {
     pub threads: i32,
     pub reserved0: i32,
     pub tune_cache: *const c_char,
-    pub conv: i32,
+    pub conv: amun_conv_choice,
     pub reserved1: i32,
 }
 

@@ -12,8 +12,8 @@ pub struct ContextOptions {
     pub threads: i32,
     /// file of measured choices, copied. Default NULL: AMUN_TUNE_CACHE in the environment, else nothing is ever timed
     pub tune_cache: Option<String>,
-    /// amun_conv_choice. Default AUTO: AMUN_CONV in the environment ("auto", "direct", "winograd", "own"), else the file or the fixed rule. Where CPU or oneDNN lack what is asked for, compiling a plan gives UNSUPPORTED
-    pub conv: i32,
+    /// default AUTO: AMUN_CONV in the environment ("auto", "direct", "winograd", "own"), else the file or the fixed rule. Where CPU or oneDNN lack what is asked for, compiling a plan gives UNSUPPORTED
+    pub conv: ConvChoice,
 }
 
 impl ContextOptions {
@@ -22,7 +22,7 @@ impl ContextOptions {
             memory_limit: raw.memory_limit,
             threads: raw.threads,
             tune_cache: crate::text_or_none(raw.tune_cache),
-            conv: raw.conv,
+            conv: ConvChoice(raw.conv),
         }
     }
 
@@ -33,7 +33,7 @@ impl ContextOptions {
         raw.memory_limit = self.memory_limit;
         raw.threads = self.threads;
         raw.tune_cache = kept.text_or_null(self.tune_cache.as_deref())?;
-        raw.conv = self.conv;
+        raw.conv = self.conv.0;
         Ok(kept.keep(raw))
     }
 }
