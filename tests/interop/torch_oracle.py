@@ -71,6 +71,20 @@ def engine(driver, **options):
     subprocess.run([driver] + words, check=True)
 
 
+def missing_code(driver):
+    """Why AMUN_CONV cannot be obeyed on this machine, or None."""
+    if not os.environ.get("AMUN_CONV"):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        images, labels = (os.path.join(folder, name) for name in ("images.npy", "labels.npy"))
+        np.save(images, np.zeros((1, 1, 8, 8), np.float32))
+        np.save(labels, np.zeros(1, np.int64))
+        done = subprocess.run([driver, "arch", "digits", "channels", "1", "height", "8", "width", "8",
+                               "images", images, "labels", labels, "out", os.path.join(folder, "out")],
+                              stderr=subprocess.PIPE, text=True)
+    return done.stderr.strip() if "asked for" in done.stderr else None
+
+
 def relative(got, want):
     """Euclidean norm of the difference over that of the wanted value."""
     got, want = np.asarray(got, np.float64).ravel(), np.asarray(want, np.float64).ravel()
@@ -312,4 +326,8 @@ if __name__ == "__main__":
     torch.set_num_threads(2)
     if len(sys.argv) == 4 and sys.argv[2] == "golden":
         sys.exit(golden(sys.argv[1], sys.argv[3]))
+    reason = missing_code(sys.argv[1])
+    if reason:
+        print("skipped:", reason)
+        sys.exit(77)
     sys.exit(compare(sys.argv[1], sys.argv[2:]))
