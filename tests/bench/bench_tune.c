@@ -16,6 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef AMUN_WITH_DNNL
+#include "nn/dnnl_impl.h"
+#endif
+
 static const char *const keys[] = {"arch",    "work",   "tune_cache", "rounds", "batch", "threads",
                                    "weights", "images", "labels",     "seed",   NULL};
 
@@ -68,6 +72,25 @@ static void run_side(side *s, int mode, size_t round)
     s->clock[round] = 1e3 * (amun__now() - began);
 }
 
+/* Passes of convolutions that got other code: with 0 of them both plans are the same, and the ratio
+ * is the machine's noise. */
+static int differing(const amun__plan *a, const amun__plan *b)
+{
+    int count = 0;
+#ifdef AMUN_WITH_DNNL
+    const amun__dnnl_plan *x = a->impl, *y = b->impl;
+    for (int32_t i = 0; i < a->graph->node_count; i++) {
+        for (int d = 0; d < AMUN__DNNL_DIRECTIONS; d++) {
+            count += x->choices[i].used[d] != y->choices[i].used[d];
+        }
+    }
+#else
+    (void)a;
+    (void)b;
+#endif
+    return count;
+}
+
 static void compare(const bench_args *args, const char *arch, int mode, char *cache)
 {
     size_t rounds = (size_t)bench_number(args, "rounds", 5, 1, BENCH_MAX_REPETITIONS);
@@ -83,13 +106,14 @@ static void compare(const bench_args *args, const char *arch, int mode, char *ca
     const bench_spread ratio = bench_spread_of(ratios, rounds);
     (void)printf(
         "{\"bench\": \"tune\", \"arch\": \"%s\", \"batch\": %zu, \"threads\": %d, \"rounds\": "
-        "%zu, \"fixed_processor_ms_median\": %.3f, \"tuned_processor_ms_median\": %.3f, "
+        "%zu, \"differing_choices\": %d, \"fixed_processor_ms_median\": %.3f, "
+        "\"tuned_processor_ms_median\": %.3f, "
         "\"ratio_min\": %.4f, \"ratio_median\": %.4f, \"ratio_max\": %.4f, "
         "\"fixed_ms_median\": %.3f, \"tuned_ms_median\": %.3f, \"fixed_compile_seconds\": "
         "%.3f, \"tuned_compile_seconds\": %.3f, \"fixed_plan_bytes\": %llu, "
         "\"tuned_plan_bytes\": %llu}\n",
         arch, fixed.work.batch, (int)fixed.work.threads.count, rounds,
-        bench_spread_of(fixed.processor, rounds).median,
+        differing(fixed.plan, tuned.plan), bench_spread_of(fixed.processor, rounds).median,
         bench_spread_of(tuned.processor, rounds).median, ratio.min, ratio.median, ratio.max,
         bench_spread_of(fixed.clock, rounds).median, bench_spread_of(tuned.clock, rounds).median,
         fixed.compile_seconds, tuned.compile_seconds, (unsigned long long)fixed.plan->bytes,
