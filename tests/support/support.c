@@ -5,46 +5,58 @@
 #include "amun/model.h"
 #include "support.h"
 
-/* Whether this machine has the convolutions that AMUN_CONV asks for; says why not, as TAP does. */
-static int forced_code_is_missing(void)
+/* A prediction, to see whether there is the code that AMUN_CONV asks for. Not with Check's asserts:
+ * no test is running. */
+static amun_status try_forced_code(amun_context *ctx)
 {
     static const float image[64];
     float logits[10];
     amun_tensor_view src, dst;
-    amun_context *ctx = NULL;
     amun_model *model = NULL;
     amun_model_options shape;
     const int64_t src_shape[4] = {1, 1, 8, 8}, dst_shape[2] = {1, 10};
-    ck_ok(amun_tensor_view_init(&src, (void *)(uintptr_t)image, AMUN_DTYPE_F32, 4, src_shape));
-    ck_ok(amun_tensor_view_init(&dst, logits, AMUN_DTYPE_F32, 2, dst_shape));
-    ck_ok(amun_context_create(&ctx, NULL));
-    ck_ok(amun_model_options_init(&shape, sizeof shape));
+    amun_status status;
+    AMUN__TRY(amun_tensor_view_init(&src, (void *)(uintptr_t)image, AMUN_DTYPE_F32, 4, src_shape));
+    AMUN__TRY(amun_tensor_view_init(&dst, logits, AMUN_DTYPE_F32, 2, dst_shape));
+    AMUN__TRY(amun_model_options_init(&shape, sizeof shape));
     shape.channels = 1;
     shape.height = shape.width = 8;
-    ck_ok(amun_model_create(&model, ctx, "digits", &shape));
-    amun_status status = amun_model_predict(model, &src, &dst, NULL);
+    AMUN__TRY(amun_model_create(&model, ctx, "digits", &shape));
+    status = amun_model_predict(model, &src, &dst, NULL);
+fail:
+    amun_model_unref(model);
+    return status;
+}
+
+/* Skips all tests, as TAP does it, where CPU or oneDNN lack the code that AMUN_CONV asks for. */
+static bool forced_code_is_missing(void)
+{
+    amun_context *ctx = NULL;
+    if (getenv("AMUN_CONV") == NULL || amun_context_create(&ctx, NULL) != AMUN_OK) {
+        return false; /* what else is wrong, the tests will say */
+    }
+    amun_status status = try_forced_code(ctx);
     if (status == AMUN_ERROR_UNSUPPORTED) {
         (void)printf("1..0 # SKIP %s\n", amun_last_error_message());
     }
-    amun_model_unref(model);
     amun_context_unref(ctx);
     return status == AMUN_ERROR_UNSUPPORTED;
 }
 
 int amun_test_main(const char *name, TCase *const *cases)
 {
-    if (getenv("AMUN_CONV") != NULL && forced_code_is_missing()) {
-        return EXIT_SUCCESS;
-    }
     Suite *suite = suite_create(name);
     for (; *cases != NULL; cases++) {
         tcase_set_timeout(*cases, 0);
         suite_add_tcase(suite, *cases);
     }
     SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
+    int failed = 0;
+    if (!forced_code_is_missing()) {
+        srunner_set_fork_status(runner, CK_NOFORK);
+        srunner_run_all(runner, CK_ENV);
+        failed = srunner_ntests_failed(runner);
+    }
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
