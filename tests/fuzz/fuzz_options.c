@@ -7,7 +7,7 @@
  */
 #include "fuzz.h"
 
-enum { CASES = 64, ROOM = 8192, POINTERS = 3 };
+enum { CASES = 64, ROOM = 8192, POINTERS = 4 };
 
 static amun_model *model;
 static amun_dataset *data;
