@@ -70,7 +70,7 @@ static amun_status has_kind(const amun__dnnl_plan *m, amun_conv_choice kind, boo
 static void cpu_name(char brand[49], unsigned *signature)
 {
     *signature = 0;
-    strcpy(brand, "?");
+    memcpy(brand, "?", 2);
 #if defined(__x86_64__) || defined(__i386__)
     unsigned words[12], ignored[3];
     if (__get_cpuid(1, signature, &ignored[0], &ignored[1], &ignored[2]) == 0) {

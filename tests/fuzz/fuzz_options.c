@@ -7,7 +7,7 @@
  */
 #include "fuzz.h"
 
-enum { CASES = 64, ROOM = 8192, POINTERS = 3 };
+enum { CASES = 64, ROOM = 8192, POINTERS = 4 };
 
 static amun_model *model;
 static amun_dataset *data;
@@ -283,7 +283,8 @@ typedef struct subject {
 static const subject subjects[] = {
     ROW(call, amun_call_options, AT(amun_call_options, progress), AT(amun_call_options, user_data)),
     ROW(context, amun_context_options, AT(amun_context_options, alloc),
-        AT(amun_context_options, free), AT(amun_context_options, allocator_data)),
+        AT(amun_context_options, free), AT(amun_context_options, allocator_data),
+        AT(amun_context_options, tune_cache)),
     ROW(conv2d, amun_conv2d_options, 0),
     ROW(pool, amun_pool_options, 0),
     ROW(model, amun_model_options, 0),
