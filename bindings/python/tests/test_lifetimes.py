@@ -52,6 +52,8 @@ class Lifetimes(unittest.TestCase):
                                               width=8)
                     logits.append(model.predict(images))
             self.assertEqual(logits[0].tobytes(), logits[1].tobytes())
+            if not os.path.exists(path):
+                return  # one kind of code: nothing to measure, and the file is left alone
             with open(path, "w") as file:
                 file.write("{")
             with amun.Context(tune_cache=path) as context:
