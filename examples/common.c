@@ -379,6 +379,15 @@ void ex_progress_end(ex_progress *progress, const char *format, ...)
     progress->title = NULL;
 }
 
+void ex_progress_trained(ex_progress *progress, const amun_train_result *result)
+{
+    if (isnan(result->loss)) {
+        ex_progress_end(progress, "no training");
+    } else {
+        ex_progress_end(progress, "loss %.4f, %.2f %% right", result->loss, result->accuracy);
+    }
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 amun_search_method ex_search_method(const char *name)
