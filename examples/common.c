@@ -379,12 +379,12 @@ void ex_progress_end(ex_progress *progress, const char *format, ...)
     progress->title = NULL;
 }
 
-void ex_progress_trained(ex_progress *progress, const amun_train_result *result)
+void ex_progress_trained(ex_progress *progress, double loss, double accuracy)
 {
-    if (isnan(result->loss)) {
+    if (isnan(loss)) {
         ex_progress_end(progress, "no training");
     } else {
-        ex_progress_end(progress, "loss %.4f, %.2f %% right", result->loss, result->accuracy);
+        ex_progress_end(progress, "loss %.4f, %.2f %% right", loss, accuracy);
     }
 }
 

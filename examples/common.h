@@ -89,8 +89,8 @@ void ex_progress_begin(ex_progress *progress, const char *format, ...)
 /* `format`: the outcome, for the line's end. */
 void ex_progress_end(ex_progress *progress, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* After a training, or a method that trained nothing. */
-void ex_progress_trained(ex_progress *progress, const amun_train_result *result);
+/* After a training; loss NaN: after a method that trained nothing. */
+void ex_progress_trained(ex_progress *progress, double loss, double accuracy);
 double ex_now(void);
 
 /* ---- data ------------------------------------------------------------------------------------ */

@@ -42,7 +42,7 @@ amun_model *compare_train(const compare_job *job, const char *name, const compar
             amun_train_run(&result, model, job->data.train, indices, kept, &opts, &progress.call));
         ex_check(amun_model_save(model, it.path));
         ex_item_finish(&it);
-        ex_progress_trained(&progress, &result);
+        ex_progress_trained(&progress, result.loss, result.accuracy);
         free(indices);
         free(gone);
     }
@@ -95,7 +95,7 @@ amun_model *compare_unlearn(const compare_job *job, const compare_method *row, c
                                   adversarial ? c->set : NULL, &opts, &progress.call));
         ex_check(amun_model_save(model, it.path));
         ex_item_finish(&it);
-        ex_progress_trained(&progress, &result);
+        ex_progress_trained(&progress, result.loss, result.accuracy);
     }
     *seconds = it.spent + (adversarial ? c->set_seconds : 0.0);
     free(training);

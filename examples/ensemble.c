@@ -77,7 +77,7 @@ static void train(const arguments *a, amun_ensemble *ensemble, const ex_data *da
                       opts.lotos != NULL ? " and LOTOS" : "", (int)train.epochs);
     ex_check(
         amun_ensemble_train(&f->trained, ensemble, data->train, NULL, 0, &opts, &progress.call));
-    ex_progress_trained(&progress, &f->trained);
+    ex_progress_trained(&progress, f->trained.loss, f->trained.accuracy);
     ex_check(amun_ensemble_save(ensemble, a->out));
     printf("weights in %s\n", a->out);
 }

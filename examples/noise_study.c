@@ -70,7 +70,7 @@ static amun_model *trained(const study *s, const char *title, uint64_t seed, boo
     ex_progress_begin(&progress, "%s %llu", title, (unsigned long long)seed);
     ex_check(amun_train_run(&result, model, s->data.train, all ? NULL : s->remain,
                             all ? 0 : s->n_remain, &opts, &progress.call));
-    ex_progress_trained(&progress, &result);
+    ex_progress_trained(&progress, result.loss, result.accuracy);
     return model;
 }
 

@@ -54,7 +54,7 @@ static void train_original(job *j)
             amun_train_run(&result, j->original, j->data.train, NULL, 0, &opts, &progress.call));
         ex_check(amun_model_save(j->original, it.path));
         ex_item_finish(&it);
-        ex_progress_trained(&progress, &result);
+        ex_progress_trained(&progress, result.loss, result.accuracy);
     }
     j->original_seconds = it.spent;
     ex_item_close(&it);
@@ -146,7 +146,7 @@ static void forget(job *j, const forgetting *f, const char *name, amun_unlearn_m
                                   &progress.call));
         ex_check(amun_model_save(model, it.path));
         ex_item_finish(&it);
-        ex_progress_trained(&progress, &result);
+        ex_progress_trained(&progress, result.loss, result.accuracy);
     }
     audit(j, f, name, model, it.spent + (method == AMUN_UNLEARN_RETRAIN ? 0.0 : f->set_seconds));
     amun_model_unref(model);

@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     amun_model *model = ex_model_create(ctx, &data, arch, (uint64_t)ex_args.seed);
     ex_progress_begin(&progress, "%s on %s: %d epochs", arch, data.name, (int)opts.epochs);
     ex_check(amun_train_run(&result, model, data.train, NULL, 0, &opts, &progress.call));
-    ex_progress_trained(&progress, &result);
+    ex_progress_trained(&progress, result.loss, result.accuracy);
     ex_check(amun_model_save(model, a.out));
 
     double accuracy = 0.0, loss = 0.0;

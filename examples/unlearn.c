@@ -217,7 +217,7 @@ static void run(const arguments *a)
     ex_progress_begin(&progress, "%s: %d epochs", a->method, (int)train.epochs);
     ex_check(
         amun_unlearn_run(&result, model, data.train, forget, count, set, &opts, &progress.call));
-    ex_progress_trained(&progress, &result);
+    ex_progress_trained(&progress, result.loss, result.accuracy);
     print_accuracy("after", model, &data, forget, count, after);
     test_classes(model, &data, &a->forget, classes);
     ex_check(amun_model_save(model, a->out));
