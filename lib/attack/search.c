@@ -5,9 +5,8 @@
  * is tested before each step, so the result is the first wrong iterate. A slot that is done takes
  * the next waiting sample at once; when none is left, the slots are packed into ever smaller plans.
  */
-#include <stdlib.h>
-
 #include "attack/attack_private.h"
+#include "core/sort.h"
 
 /* Of a gradient; see amun__search_saturated(). */
 static const double saturated_norm = 1e-8;
@@ -316,12 +315,6 @@ fail:
     return status;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The percentile (nearest rank) of the radii at which the first `count` rows flipped; rows that
  * were wrong already say nothing about radii. */
 static amun_status read_pilot(const amun__job *job, const amun_search_options *options,
@@ -337,7 +330,7 @@ static amun_status read_pilot(const amun__job *job, const amun_search_options *o
         }
     }
     if (flipped > 0) {
-        qsort(radii, flipped, sizeof *radii, ascending);
+        amun__sort_f64(radii, flipped);
         double rank = ceil(options->pilot_percentile / 100.0 * (double)flipped);
         *eps0 = radii[rank < 1.0 ? 0 : (size_t)rank - 1];
     }

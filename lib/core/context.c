@@ -255,6 +255,11 @@ amun_status amun_context_get_memory(const amun_context *ctx, amun_memory_stats *
 
 /* ---- choice of convolutions ------------------------------------------------------------------ */
 
+const char *amun__conv_name(amun_conv_choice choice)
+{
+    return choice >= AMUN_CONV_AUTO && choice <= AMUN_CONV_OWN ? conv_names[choice] : "?";
+}
+
 int32_t amun__context_conv(const amun_context *ctx)
 {
     return amun__context_root(ctx)->conv;
@@ -263,7 +268,7 @@ int32_t amun__context_conv(const amun_context *ctx)
 const char *amun__context_conv_name(const amun_context *ctx)
 {
     ctx = amun__context_root(ctx);
-    return ctx->conv != AMUN_CONV_AUTO ? conv_names[ctx->conv]
+    return ctx->conv != AMUN_CONV_AUTO ? amun__conv_name(ctx->conv)
                                        : (ctx->tuning != NULL ? "tuned" : "fixed");
 }
 

@@ -77,6 +77,8 @@ void amun__context_trim(amun_context *pooled);
 /* ---- choice of convolutions (context.c) ------------------------------------------------------ */
 
 int32_t amun__context_conv(const amun_context *ctx); /* AMUN_CONV_*; AUTO: nothing is forced */
+/* "auto", "direct", "winograd", "own"; "?" for what is none of them. */
+const char *amun__conv_name(amun_conv_choice choice);
 /* For provenance: "fixed", "tuned", or what is forced. */
 const char *amun__context_conv_name(const amun_context *ctx);
 

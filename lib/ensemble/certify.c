@@ -1,8 +1,8 @@
 /* certify.c - what Lipschitz constants promise: radii within which no class turns, and how far
  * apart the risks of two models can be on attacked images. */
 #include <inttypes.h>
-#include <stdlib.h>
 
+#include "core/sort.h"
 #include "ensemble/ensemble.h"
 
 enum { CERTIFY_BATCH = 128 };
@@ -77,12 +77,6 @@ static double margin_of(const float *row, size_t classes, int32_t label, bool pr
     return own - rival;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* `constant`: how fast a margin can fall. Radii of the right samples go to `own`. */
 static amun_status certify_all(walk *w, double constant, double eps, double *radii, double *own,
                                amun_certificate *c, amun__progress_state *progress)
@@ -139,7 +133,7 @@ static amun_status certify_held(const amun__victim *victim, walk *w, double cons
     AMUN__TRY(certify_all(w, constant, eps, radii, own, c, progress));
     if (c->right > 0) {
         size_t right = (size_t)c->right;
-        qsort(own, right, sizeof *own, ascending);
+        amun__sort_f64(own, right);
         c->radius = 0.5 * (own[(right - 1) / 2] + own[right / 2]);
     }
     c->samples = (int64_t)w->selection->count;

@@ -1,17 +1,10 @@
 /* check.c - the two-sided check: do forget samples look like samples that were never seen? */
-#include <stdlib.h>
-
 #include "amun/audit.h"
 #include "amun/select.h"
+#include "core/sort.h"
 #include "data/data.h"
 #include "mia/audit.h"
 #include "train/train.h"
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* How many of the sorted values are below `value`, plus half of those equal to it. */
 static double rank_among(const double *sorted, size_t count, double value)
@@ -119,8 +112,8 @@ static amun_status check_groups(amun_context *ctx, amun_forget_check *check, con
     AMUN__TRY(amun__alloc(ctx, &sorted[1], n_unseen, sizeof *unseen));
     memcpy(sorted[0], forget, n_forget * sizeof *forget);
     memcpy(sorted[1], unseen, n_unseen * sizeof *unseen);
-    qsort(sorted[0], n_forget, sizeof *forget, ascending);
-    qsort(sorted[1], n_unseen, sizeof *unseen, ascending);
+    amun__sort_f64(sorted[0], n_forget);
+    amun__sort_f64(sorted[1], n_unseen);
     components(forget, n_forget, sorted[1], n_unseen, false, &auc, &variances[0]);
     components(unseen, n_unseen, sorted[0], n_forget, true, &mirror, &variances[1]);
     judge(check, auc, variances[0] / (double)n_forget + variances[1] / (double)n_unseen,

@@ -94,6 +94,11 @@ double amun__linear_value(const double *w, const double *x, size_t width);
 amun_status amun__softmax_fit(amun_context *ctx, double *w, const double *x, const int64_t *y,
                               size_t n, size_t width, size_t classes, double ridge,
                               amun__progress_state *progress);
+/* out [n][classes] = x w^T + offsets. */
+amun_status amun__softmax_logits(double *out, const double *x, const double *w,
+                                 const double *offsets, size_t n, size_t width, size_t classes);
+/* The class of the largest logit; of equal ones the first. */
+size_t amun__softmax_top(const double *logits, size_t classes);
 
 /* ---- features (matrices.c) ----------------------------------------------------------------------
  */

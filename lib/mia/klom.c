@@ -1,6 +1,5 @@
 /* klom.c - KLOM: divergence between the score's distributions over many models. */
-#include <stdlib.h>
-
+#include "core/sort.h"
 #include "mia/ulira.h"
 
 enum { BINS = 20 };
@@ -50,12 +49,6 @@ static double klom_of(const double *unlearned, size_t n_unlearned, const double 
     return sum;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static amun_status check_scores(const double *values, size_t models, size_t n, const char *what)
 {
     size_t total;
@@ -93,7 +86,7 @@ amun_status amun_distance_klom(double *mean, double *p95, double *rows, const do
         amun__mean_sd(values, n, mean, NULL);
     }
     if (p95 != NULL) {
-        qsort(values, n, sizeof *values, compare_doubles);
+        amun__sort_f64(values, n);
         const double place = 0.95 * (double)(n - 1);
         const size_t below = (size_t)place, above = below + 1 < n ? below + 1 : below;
         *p95 = values[below] + (place - (double)below) * (values[above] - values[below]);

@@ -134,24 +134,10 @@ static amun_status fit(bench *b)
     AMUN__CHECK(amun__alloc(b->ctx, &b->logits, cells, sizeof *b->logits));
     AMUN__CHECK(amun__softmax_fit(b->ctx, b->w, b->x, b->y, b->fitted, d, b->classes,
                                   b->opts->ridge, b->progress));
-    AMUN__CHECK(amun__gemm_f64(false, true, (int64_t)rows, (int64_t)b->classes, (int64_t)d, 1.0,
-                               b->x, b->w, 0.0, b->logits));
-    for (size_t k = 0; k < cells; k++) {
-        b->logits[k] += b->w[b->classes * d + k % b->classes];
-    }
-    return AMUN_OK;
+    return amun__softmax_logits(b->logits, b->x, b->w, b->w + b->classes * d, rows, d, b->classes);
 }
 
 /* ---- figures -------------------------------------------------------------------------------- */
-
-static size_t argmax(const double *z, size_t classes)
-{
-    size_t top = 0;
-    for (size_t j = 1; j < classes; j++) {
-        top = z[j] > z[top] ? j : top;
-    }
-    return top;
-}
 
 /* log of the forget classes' probability less that of the others'. */
 static double log_odds(const bench *b, const double *z)
@@ -195,7 +181,7 @@ static amun_status run(bench *b, amun_probe *told)
         const int64_t y = fitted ? b->y[i] : b->test.label[i - b->fitted];
         const size_t side = fitted ? 2 : b->gone[y];
         seen[side]++;
-        right[side] += argmax(b->logits + i * b->classes, b->classes) == (size_t)y;
+        right[side] += amun__softmax_top(b->logits + i * b->classes, b->classes) == (size_t)y;
     }
     told->fitted = (int64_t)b->fitted;
     told->tested = (int64_t)b->test.n;

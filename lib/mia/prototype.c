@@ -107,12 +107,7 @@ static amun_status bench_begin(bench *b)
                               there, j, (int)b->opts->samples);
         }
     }
-    AMUN__CHECK(amun__gemm_f64(false, true, (int64_t)tested, (int64_t)b->classes, (int64_t)b->d,
-                               1.0, b->test.x, b->rows, 0.0, b->logits));
-    for (size_t k = 0; k < cells; k++) {
-        b->logits[k] += b->bias[k % b->classes];
-    }
-    return AMUN_OK;
+    return amun__softmax_logits(b->logits, b->test.x, b->rows, b->bias, tested, b->d, b->classes);
 }
 
 static double length_of(const double *x, size_t d)
@@ -140,12 +135,8 @@ static void accuracies(const bench *b, double *forget, double *remain)
     for (size_t i = 0; i < b->test.n; i++) {
         const double *z = b->logits + i * b->classes;
         const size_t y = (size_t)b->test.label[i], side = b->gone[y];
-        size_t top = 0;
-        for (size_t j = 1; j < b->classes; j++) {
-            top = z[j] > z[top] ? j : top;
-        }
         seen[side]++;
-        right[side] += top == y;
+        right[side] += amun__softmax_top(z, b->classes) == y;
     }
     *remain = 100.0 * (double)right[0] / (double)seen[0]; /* 0 / 0: no such rows */
     *forget = 100.0 * (double)right[1] / (double)seen[1];

@@ -1,8 +1,7 @@
 /* quality.c - forgetting quality: how well any rule on one score tells unlearned models from
  * retrained ones, sample by sample. */
-#include <stdlib.h>
-
 #include "amun/probe.h"
+#include "core/sort.h"
 #include "mia/classes.h"
 
 static const amun_quality_options default_options = {
@@ -54,17 +53,6 @@ typedef struct bench {
     double *log_rest[2];  /* log(1 - delta - k / models); -infinity where that is not positive */
 } bench;
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(const double *sorted, size_t n)
-{
-    return 0.5 * (sorted[(n - 1) / 2] + sorted[n / 2]);
-}
-
 static void list_places(bench *b, size_t sample)
 {
     size_t at[2] = {0, 0};
@@ -72,7 +60,7 @@ static void list_places(bench *b, size_t sample)
         for (size_t m = 0; m < b->models[side]; m++) {
             b->sorted[side][m] = b->scores[side][m * b->n + sample];
         }
-        qsort(b->sorted[side], b->models[side], sizeof(double), ascending);
+        amun__sort_f64(b->sorted[side], b->models[side]);
     }
     b->count = 0;
     while (at[0] < b->models[0] || at[1] < b->models[1]) {
@@ -142,8 +130,8 @@ static double sample_epsilon(bench *b, size_t sample)
     if (wide > 0.0 && narrow / wide < 0.01) {
         return b->opts->cap; /* a peak against a spread, which few models may hide */
     }
-    const int higher = median(b->sorted[RETRAINED], b->models[RETRAINED]) >
-                               median(b->sorted[UNLEARNED], b->models[UNLEARNED])
+    const int higher = amun__median_f64(b->sorted[RETRAINED], b->models[RETRAINED]) >
+                               amun__median_f64(b->sorted[UNLEARNED], b->models[UNLEARNED])
                            ? RETRAINED
                            : UNLEARNED;
     double best = best_threshold(b, higher);
@@ -238,8 +226,8 @@ amun_status amun_quality_compute(amun_quality *result, double *epsilon, const do
     if (epsilon != NULL) {
         memcpy(epsilon, values, n * sizeof *epsilon);
     }
-    qsort(values, n, sizeof *values, ascending);
-    told.epsilon_median = median(values, n);
+    amun__sort_f64(values, n);
+    told.epsilon_median = amun__median_f64(values, n);
     AMUN__TRY(amun__result_write(result, &told, sizeof told, "amun_quality"));
 fail:
     if (ctx != NULL) {

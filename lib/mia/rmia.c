@@ -1,6 +1,7 @@
 /* rmia.c - the published inclusion matrix, and RMIA scores in O(n log n). */
 #include <stdlib.h>
 
+#include "core/sort.h"
 #include "mia/audit.h"
 
 /* ---- which reference model trained on what --------------------------------------------------- */
@@ -75,18 +76,12 @@ amun_status amun_rmia_inclusion(uint8_t *included, size_t models, size_t n, uint
 
 /* ---- P(x): the reference mean ---------------------------------------------------------------- */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Mean of the values left when floor(trim * count) are cut at each end. */
 static double trimmed_mean(double *values, size_t count, double trim)
 {
     size_t cut = (size_t)(trim * (double)count);
     if (cut > 0) {
-        qsort(values, count, sizeof *values, compare_doubles);
+        amun__sort_f64(values, count);
     }
     double sum = 0.0;
     for (size_t i = cut; i < count - cut; i++) {
@@ -231,7 +226,7 @@ amun_status amun__rmia_scores(amun_context *ctx, double *scores, const double *t
     if (n_sorted == 0) {
         AMUN__FAIL(AMUN_ERROR_INVALID_ARGUMENT, "population: none of the %zu samples is in it", n);
     }
-    qsort(sorted, n_sorted, sizeof *sorted, compare_doubles);
+    amun__sort_f64(sorted, n_sorted);
     AMUN__TRY(dominated_shares(scores, r, sorted, n_sorted, population, n, opts->gamma));
 fail:
     amun__free(ctx, sorted);

@@ -13,18 +13,32 @@ typedef struct problem {
         *change; /* [n][classes]: logits, probabilities, change of the logits along a step */
 } problem;
 
-/* out = x w^T + offsets. */
-static amun_status logits_of(const problem *q, const double *w, double *out)
+amun_status amun__softmax_logits(double *out, const double *x, const double *w,
+                                 const double *offsets, size_t n, size_t width, size_t classes)
 {
-    const double *offset = w + q->classes * q->width;
-    AMUN__CHECK(amun__gemm_f64(false, true, (int64_t)q->n, (int64_t)q->classes, (int64_t)q->width,
-                               1.0, q->x, w, 0.0, out));
-    for (size_t i = 0; i < q->n; i++) {
-        for (size_t j = 0; j < q->classes; j++) {
-            out[i * q->classes + j] += offset[j];
+    AMUN__CHECK(amun__gemm_f64(false, true, (int64_t)n, (int64_t)classes, (int64_t)width, 1.0, x, w,
+                               0.0, out));
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < classes; j++) {
+            out[i * classes + j] += offsets[j];
         }
     }
     return AMUN_OK;
+}
+
+size_t amun__softmax_top(const double *logits, size_t classes)
+{
+    size_t top = 0;
+    for (size_t j = 1; j < classes; j++) {
+        top = logits[j] > logits[top] ? j : top;
+    }
+    return top;
+}
+
+static amun_status logits_of(const problem *q, const double *w, double *out)
+{
+    return amun__softmax_logits(out, q->x, w, w + q->classes * q->width, q->n, q->width,
+                                q->classes);
 }
 
 /* g = rows^T x with column sums behind it, rows [n][classes]; then the penalty's share of w. */

@@ -1,6 +1,5 @@
 /* ulira_fit.c - Gaussians of shadow models' scores, per sample, and their log-likelihood ratios. */
-#include <stdlib.h>
-
+#include "core/sort.h"
 #include "mia/ulira.h"
 
 /* ---- options ------------------------------------------------------------------------------------
@@ -68,12 +67,6 @@ amun_status amun__ulira_check(const double *values, size_t n, const char *what)
 /* ---- one sample ---------------------------------------------------------------------------------
  */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double amun__ulira_centre(double *values, size_t count, const amun_ulira_options *opts)
 {
     const bool median = opts->centre == AMUN_ULIRA_CENTRE_MEDIAN ||
@@ -83,8 +76,8 @@ double amun__ulira_centre(double *values, size_t count, const amun_ulira_options
         amun__mean_sd(values, count, &mean, NULL);
         return mean;
     }
-    qsort(values, count, sizeof *values, compare_doubles);
-    return 0.5 * (values[(count - 1) / 2] + values[count / 2]);
+    amun__sort_f64(values, count);
+    return amun__median_f64(values, count);
 }
 
 double amun__ulira_squares(const double *values, size_t count)

@@ -146,13 +146,13 @@ static void dump_choices(const amun__dnnl_plan *m)
             for (int kind = 0; kind < AMUN__CONV_KINDS; kind++) {
                 if (c->ms[d][kind] > 0) {
                     used += (size_t)snprintf(line + used, sizeof line - used, ", %s %.3f ms",
-                                             amun__conv_kind_name(kind), (double)c->ms[d][kind]);
+                                             amun__conv_name(kind), (double)c->ms[d][kind]);
                 }
             }
             if (c->used[d] != AMUN_CONV_AUTO) {
                 amun__log(m->plan->ctx, AMUN__LOG_PLAN, "plan choice %s %s: %s%s%s",
                           node->name != NULL ? node->name : "", directions[d],
-                          amun__conv_kind_name(c->used[d]), used > 0 ? "; measured" : "", line);
+                          amun__conv_name(c->used[d]), used > 0 ? "; measured" : "", line);
             }
         }
     }

@@ -4,12 +4,12 @@
 #include "nn/dnnl_impl.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
 
+#include "core/sort.h"
 #include "nn/tune.h"
 
 enum {
@@ -236,19 +236,13 @@ fail:
     return status;
 }
 
-static int smaller_first(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *values, int32_t count)
 {
     if (count == 0) {
         return 0;
     }
-    qsort(values, (size_t)count, sizeof *values, smaller_first);
-    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+    amun__sort_f64(values, (size_t)count);
+    return amun__median_f64(values, (size_t)count);
 }
 
 /* The fastest kind, or the fixed one unless that is clearly slower. */
@@ -369,25 +363,35 @@ static amun_status tune(tuner *t)
     return AMUN_OK;
 }
 
+/* *any: there is more than the direct one. */
+static amun_status list_kinds(tuner *t, bool *any)
+{
+    for (amun_conv_choice kind = AMUN_CONV_DIRECT; kind < AMUN__CONV_KINDS; kind++) {
+        AMUN__CHECK(has_kind(t->m, kind, &t->has[kind]));
+        *any = *any || (t->has[kind] && kind != AMUN_CONV_DIRECT);
+    }
+    return AMUN_OK;
+}
+
 static amun_status choose_tuned(amun__dnnl_plan *m)
 {
     amun__plan *plan = m->plan;
-    tuner t = {.m = m, .strangers = -1};
-    int others = 0;
-    for (amun_conv_choice kind = AMUN_CONV_DIRECT; kind < AMUN__CONV_KINDS; kind++) {
-        AMUN__CHECK(has_kind(m, kind, &t.has[kind]));
-        others += t.has[kind] && kind != AMUN_CONV_DIRECT;
-    }
-    t.tuning = others > 0 ? amun__tuning_begin(plan->ctx) : NULL;
+    tuner t = {.m = m, .tuning = amun__tuning_begin(plan->ctx), .strangers = -1};
     if (t.tuning == NULL) {
         return AMUN_OK;
+    }
+    bool any = false; /* something to choose between */
+    amun_status status = list_kinds(&t, &any);
+    if (status != AMUN_OK || !any) {
+        amun__tuning_end(plan->ctx);
+        return status;
     }
     t.directions = plan->mode == AMUN__MODE_INFER    ? 1
                    : plan->mode == AMUN__MODE_ATTACK ? 2
                                                      : AMUN__DNNL_DIRECTIONS;
     host_name(t.host, plan);
     t.fresh = json_object();
-    amun_status status =
+    status =
         t.fresh != NULL ? tune(&t) : amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "no memory for choices");
     json_decref(t.fresh);
     const char *path = t.tuning->path; /* as long as the context */
@@ -415,7 +419,7 @@ amun_status amun__dnnl_choose(amun__dnnl_plan *m)
         return amun__fail(AMUN_ERROR_UNSUPPORTED,
                           "convolutions '%s' are asked for: %s does not have them on this CPU "
                           "(oneDNN %d.%d.%d, isa %x)",
-                          amun__conv_kind_name(forced),
+                          amun__conv_name(forced),
                           forced == AMUN_CONV_OWN ? "the library" : "oneDNN", v->major, v->minor,
                           v->patch, (unsigned)dnnl_get_effective_cpu_isa());
     }

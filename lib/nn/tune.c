@@ -7,19 +7,13 @@
 enum { SCHEMA = 1 };
 static const char schema_key[] = "amun.tune", hosts_key[] = "hosts";
 
-const char *amun__conv_kind_name(amun_conv_choice kind)
-{
-    static const char *const names[AMUN__CONV_KINDS] = {"auto", "direct", "winograd", "own"};
-    return kind >= 0 && kind < AMUN__CONV_KINDS ? names[kind] : "?";
-}
-
 /* ---- entries -------------------------------------------------------------------------------- */
 
 static amun_conv_choice kind_of(const char *name)
 {
     for (amun_conv_choice kind = AMUN_CONV_DIRECT; name != NULL && kind < AMUN__CONV_KINDS;
          kind++) {
-        if (strcmp(name, amun__conv_kind_name(kind)) == 0) {
+        if (strcmp(name, amun__conv_name(kind)) == 0) {
             return kind;
         }
     }
@@ -35,7 +29,7 @@ static bool read_entry(amun__tune_entry *out, const json_t *value)
         return false;
     }
     for (amun_conv_choice kind = AMUN_CONV_DIRECT; kind < AMUN__CONV_KINDS; kind++) {
-        const json_t *time = json_object_get(ms, amun__conv_kind_name(kind));
+        const json_t *time = json_object_get(ms, amun__conv_name(kind));
         if (time != NULL && !(json_is_number(time) && json_number_value(time) >= 0)) {
             return false;
         }
@@ -51,12 +45,11 @@ amun_status amun__tune_add(json_t *fresh, const char *shape, const amun__tune_en
     for (amun_conv_choice kind = AMUN_CONV_DIRECT; kind < AMUN__CONV_KINDS && !failed; kind++) {
         if (entry->ms[kind] > 0) { /* in microseconds, so that the text stays short */
             double rounded = round(1e3 * entry->ms[kind]) / 1e3;
-            failed = json_object_set_new(ms, amun__conv_kind_name(kind), json_real(rounded));
+            failed = json_object_set_new(ms, amun__conv_name(kind), json_real(rounded));
         }
     }
     json_t *value =
-        failed ? NULL
-               : json_pack("{s:s, s:O}", "choice", amun__conv_kind_name(entry->kind), "ms", ms);
+        failed ? NULL : json_pack("{s:s, s:O}", "choice", amun__conv_name(entry->kind), "ms", ms);
     json_decref(ms);
     return value != NULL && json_object_set_new(fresh, shape, value) == 0
                ? AMUN_OK

@@ -13,8 +13,6 @@ typedef struct amun__tune_entry {
     double ms[AMUN__CONV_KINDS]; /* median of each kind; 0: it cannot do this shape */
 } amun__tune_entry;
 
-const char *amun__conv_kind_name(amun_conv_choice kind);
-
 /* Core on memory: the checked file. Everything in it may be of another host, and of a later
  * release, but the entries of `host`, which are checked one by one. FORMAT names what is wrong. */
 amun_status amun__tune_parse(json_t **root, const char *text, size_t size, const char *what,

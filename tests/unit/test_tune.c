@@ -112,7 +112,7 @@ static bool has(amun_conv_choice kind)
     ck_assert_int_eq(status == AMUN_OK, plan != NULL);
     if (status != AMUN_OK) { /* the only reason that there may be */
         ck_assert_int_eq(status, AMUN_ERROR_UNSUPPORTED);
-        ck_assert_ptr_nonnull(strstr(amun_last_error_message(), amun__conv_kind_name(kind)));
+        ck_assert_ptr_nonnull(strstr(amun_last_error_message(), amun__conv_name(kind)));
     }
     amun__plan_destroy(plan);
     net_end(&n);
@@ -323,7 +323,7 @@ START_TEST(test_file_decides)
         if (!has(kind)) {
             continue;
         }
-        rewrite(path, amun__conv_kind_name(kind));
+        rewrite(path, amun__conv_name(kind));
         amun_context *reader = context_of(path, 0, 1), *other = context_of(NULL, kind, 1);
         run_pass(&p, reader, AMUN__MODE_TRAIN);
         run_pass(&forced, other, AMUN__MODE_TRAIN);
@@ -367,7 +367,7 @@ START_TEST(test_off)
             const int node = strstr(shape, " ic3 ") != NULL ? 1 : 4;
             const int used = off.choices[node].used[d];
             ck_assert_int_ne(used, 0);
-            json_object_set_new(entry, "choice", json_string(amun__conv_kind_name(used)));
+            json_object_set_new(entry, "choice", json_string(amun__conv_name(used)));
         }
         char *text = json_dumps(root, 0);
         write_text(path, text);
