@@ -107,4 +107,13 @@ unsigned char *file_read(const char *path, size_t *size);
 void file_write(const char *path, const void *bytes, size_t size);
 bool file_same(const char *a, const char *b);
 
+/* For functions with a `status` to return and a label `done` that gives everything back. */
+#define TRY(expr)                                                                                  \
+    do {                                                                                           \
+        status = (expr);                                                                           \
+        if (status != AMUN_OK) {                                                                   \
+            goto done;                                                                             \
+        }                                                                                          \
+    } while (0)
+
 #endif

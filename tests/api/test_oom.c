@@ -16,14 +16,6 @@ static const int64_t forget[2] = {3, 7};
 
 /* ---- scenarios ------------------------------------------------------------------------------- */
 
-#define TRY(expr)                                                                                  \
-    do {                                                                                           \
-        status = (expr);                                                                           \
-        if (status != AMUN_OK) {                                                                   \
-            goto done;                                                                             \
-        }                                                                                          \
-    } while (0)
-
 /* Values before the call that failed, to see that they are the same after it. */
 static tiny_values before;
 

@@ -40,14 +40,6 @@ static void ck_scenario(const scenario *s)
     ck_oom_enough(s, failures);
 }
 
-#define TRY(expr)                                                                                  \
-    do {                                                                                           \
-        status = (expr);                                                                           \
-        if (status != AMUN_OK) {                                                                   \
-            goto done;                                                                             \
-        }                                                                                          \
-    } while (0)
-
 /* ---- attacks --------------------------------------------------------------------------------- */
 
 enum { FGSM, FFGSM, PGD, MIM, APGD, APGD_T, SQUARE, STANDARD, DDN, FMN };

@@ -1,11 +1,7 @@
 """Handles: any order of release, and that nothing is kept."""
 import gc
-import os
-import tempfile
 import unittest
 import weakref
-
-import numpy as np
 
 from support import TRAIN, amun, blobs, linear
 
@@ -33,34 +29,6 @@ class Lifetimes(unittest.TestCase):
         gc.collect()
         self.assertIsNone(alive())
         self.assertLess(context.memory.blocks, used)
-
-    def test_choice_of_convolutions(self):
-        with amun.Context(conv="direct") as context:
-            model = amun.Model.create("digits", context=context)
-            self.assertEqual(model.predict(np.zeros((2,) + model.shape, "f4")).shape[0], 2)
-        with self.assertRaisesRegex(amun.InvalidArgumentError, "'fft'"):
-            amun.Context(conv="fft")
-        with self.assertRaisesRegex(amun.InvalidArgumentError, "conv"):
-            amun.Context(conv=4)
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "tuned.json")
-            images = np.linspace(0, 1, 8 * 64, dtype="f4").reshape(8, 1, 8, 8)
-            logits = []
-            for _ in range(2):  # measures, then reads what it measured
-                with amun.Context(tune_cache=path, threads=1) as context:
-                    model = amun.Model.create("digits", context=context, channels=1, height=8,
-                                              width=8)
-                    logits.append(model.predict(images))
-            self.assertEqual(logits[0].tobytes(), logits[1].tobytes())
-            if not os.path.exists(path):
-                return  # one kind of code: nothing to measure, and the file is left alone
-            with open(path, "w") as file:
-                file.write("{")
-            with amun.Context(tune_cache=path) as context:
-                model = amun.Model.create("digits", context=context, channels=1, height=8,
-                                          width=8)
-                with self.assertRaisesRegex(amun.FormatError, "tuned.json"):
-                    model.predict(images)
 
     def test_memory_limit(self):
         with amun.Context(memory_limit=2000) as context:
