@@ -57,7 +57,7 @@ START_TEST(jobs_run)
         job_result got;
         snprintf(folder, sizeof folder, "%s", api_path("job"));
         const job_form form = {.folder = folder,
-                               .threads = 2,
+                               .threads = 1,
                                .epochs = 12,
                                .unlearn_epochs = 6,
                                .references = 8,

@@ -236,7 +236,7 @@ def golden(driver, out):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     if sys.argv[2:3] == ["golden"]:
         sys.exit(golden(sys.argv[1], sys.argv[3]))
     sys.exit(compare(sys.argv[1]))

@@ -323,7 +323,7 @@ def summary(value):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     if len(sys.argv) == 4 and sys.argv[2] == "golden":
         sys.exit(golden(sys.argv[1], sys.argv[3]))
     reason = missing_code(sys.argv[1])

@@ -324,5 +324,5 @@ def main(driver, only):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     sys.exit(main(sys.argv[1], sys.argv[2:]))
