@@ -56,6 +56,7 @@ static const key keys[] = {
     TRAIN("schedule", schedule, false),
     TRAIN("augment_pad", augment_pad, false),
     TRAIN("augment_flip", augment_flip, false),
+    TRAIN("augment_cutout", augment_cutout, false),
     {"remain", OF_UNLEARN, offsetof(amun_unlearn_options, remain), false},
     {"mask_ratio", OF_UNLEARN, offsetof(amun_unlearn_options, mask_ratio), true},
     RIVAL(any_label, false),

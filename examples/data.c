@@ -259,15 +259,15 @@ void ex_recipe(amun_train_options *train, const char *arch)
         int32_t epochs, batch, nesterov;
         double lr, weight_decay, label_smoothing;
         amun_schedule schedule;
-        int32_t pad;
+        int32_t pad, cutout;
     } recipes[] = {
         /* No weight decay: this small net is to remember its samples. A batch of 30 goes into 900,
          * 810 (retraining), 990 and 180 (AMUN), so that no batch is too small for its statistics.
          */
-        {"digits", 20, 30, 0, 0.02, 0.0, 0.0, AMUN_SCHEDULE_COSINE, 0},
-        {"convnet", 13, 128, 1, 0.2, 8e-4, 0.2, AMUN_SCHEDULE_ONECYCLE, 3},
-        {"resnet8", 30, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4},
-        {"resnet20", 40, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4},
+        {"digits", 20, 30, 0, 0.02, 0.0, 0.0, AMUN_SCHEDULE_COSINE, 0, 0},
+        {"convnet", 24, 128, 1, 0.2, 8e-4, 0.2, AMUN_SCHEDULE_ONECYCLE, 4, 8},
+        {"resnet8", 30, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
+        {"resnet20", 40, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
     };
     ex_check(amun_train_options_init(train, sizeof *train)); /* that of the paper for resnet18 */
     for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++) {
@@ -280,6 +280,7 @@ void ex_recipe(amun_train_options *train, const char *arch)
             train->label_smoothing = recipes[i].label_smoothing;
             train->schedule = recipes[i].schedule;
             train->augment_pad = recipes[i].pad;
+            train->augment_cutout = recipes[i].cutout;
         }
     }
 }
@@ -319,6 +320,7 @@ void ex_training_apply(amun_train_options *train, const ex_training *training, c
     if (training->augment == 0 || (training->augment < 0 && data->augment == 0)) {
         train->augment_pad = 0;
         train->augment_flip = 0;
+        train->augment_cutout = 0;
     }
     /* A checkpoint waits for the disk: not after epochs that take a moment. */
     train->checkpoint_every = 1 + (int32_t)(20000 / (amun_dataset_count(data->train) + 1));

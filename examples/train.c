@@ -5,20 +5,73 @@ typedef struct arguments {
     const char *arch, *out, *checkpoint;
     ex_training training;
     double momentum, label_smoothing;
+    int64_t cutout;
 } arguments;
+
+static void mirror(float *images, size_t rows, size_t width)
+{
+    for (size_t r = 0; r < rows; r++, images += width) {
+        for (size_t x = 0; x < width / 2; x++) {
+            float kept = images[x];
+            images[x] = images[width - 1 - x];
+            images[width - 1 - x] = kept;
+        }
+    }
+}
+
+/* Accuracy in percent of the sum of two predictions: of each test image and of its mirror image. */
+static double mirrored_accuracy(const amun_model *model, const ex_data *data)
+{
+    enum { AT_ONCE = 256 };
+    const int64_t *s = data->shape;
+    size_t count = amun_dataset_count(data->test), classes = (size_t)data->classes, right = 0;
+    size_t rows = (size_t)(s[0] * s[1]), width = (size_t)s[2];
+    float *images = ex_alloc(AT_ONCE * rows * width, sizeof *images);
+    float *logits = ex_alloc(2 * AT_ONCE * classes, sizeof *logits);
+    int64_t labels[AT_ONCE];
+    for (size_t first = 0; first < count; first += AT_ONCE) {
+        size_t n = count - first < AT_ONCE ? count - first : AT_ONCE;
+        ex_check(amun_dataset_read(data->test, first, n, images));
+        ex_check(amun_dataset_labels(data->test, first, n, labels));
+        for (int side = 0; side < 2; side++) {
+            amun_tensor_view in, out;
+            ex_check(amun_tensor_view_init(&in, images, AMUN_DTYPE_F32, 4,
+                                           (const int64_t[]){(int64_t)n, s[0], s[1], s[2]}));
+            ex_check(amun_tensor_view_init(&out, logits + (size_t)side * n * classes,
+                                           AMUN_DTYPE_F32, 2,
+                                           (const int64_t[]){(int64_t)n, data->classes}));
+            ex_check(amun_model_predict(model, &in, &out, NULL));
+            mirror(images, n * rows, width);
+        }
+        for (size_t i = 0; i < n; i++) {
+            const float *a = logits + i * classes, *b = a + n * classes;
+            size_t best = 0;
+            for (size_t k = 1; k < classes; k++) {
+                best = a[k] + b[k] > a[best] + b[best] ? k : best;
+            }
+            right += (int64_t)best == labels[i];
+        }
+    }
+    free(images);
+    free(logits);
+    return 100.0 * (double)right / (double)count;
+}
 
 int main(int argc, char **argv)
 {
     arguments a = {.out = "model.safetensors",
                    .training = EX_TRAINING_DEFAULTS,
                    .momentum = -1.0,
-                   .label_smoothing = -1.0};
+                   .label_smoothing = -1.0,
+                   .cutout = -1};
     const ex_option options[] = {
         {"arch", EX_CHOICE, &a.arch, 0, 0, EX_ARCHS,
          "network (default: digits; for CIFAR-10 convnet)", false},
         EX_TRAINING_OPTIONS(a.training),
         {"momentum", EX_REAL, &a.momentum, 0, 0.9999, NULL, "of SGD", false},
         {"label-smoothing", EX_REAL, &a.label_smoothing, 0, 0.9999, NULL, "share", false},
+        {"cutout", EX_INT, &a.cutout, 0, 1024, NULL,
+         "side of a square wiped out of each training image, in pixels", false},
         {"checkpoint", EX_OUT, &a.checkpoint, 0, 0, NULL,
          "written after each epoch; a killed run goes on from it", false},
         {"out", EX_OUT, &a.out, 0, 0, NULL, "weights (default model.safetensors)", false},
@@ -35,6 +88,7 @@ int main(int argc, char **argv)
     ex_training_apply(&opts, &a.training, &data);
     opts.momentum = a.momentum >= 0.0 ? a.momentum : opts.momentum;
     opts.label_smoothing = a.label_smoothing >= 0.0 ? a.label_smoothing : opts.label_smoothing;
+    opts.augment_cutout = a.cutout >= 0 ? (int32_t)a.cutout : opts.augment_cutout;
     opts.checkpoint = a.checkpoint;
 
     ex_progress progress;
@@ -48,6 +102,10 @@ int main(int argc, char **argv)
     double accuracy = 0.0, loss = 0.0;
     ex_check(amun_model_evaluate(&accuracy, &loss, model, data.test, NULL, 0, NULL));
     printf("test accuracy %.2f %%, loss %.4f; weights in %s\n", accuracy, loss, a.out);
+    double mirrored = opts.augment_flip != 0 ? mirrored_accuracy(model, &data) : (double)NAN;
+    if (opts.augment_flip != 0) {
+        printf("of images and their mirror images, summed: %.2f %%\n", mirrored);
+    }
     ex_json json;
     ex_json_open(&json, ex_args.json);
     ex_json_text(&json, "program", "train");
@@ -60,6 +118,7 @@ int main(int argc, char **argv)
     ex_json_real(&json, "train_accuracy", result.accuracy);
     ex_json_real(&json, "test_loss", loss);
     ex_json_real(&json, "test_accuracy", accuracy);
+    ex_json_real(&json, "test_accuracy_mirrored", mirrored);
     ex_json_real(&json, "seconds", result.seconds);
     ex_json_close(&json);
 

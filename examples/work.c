@@ -144,12 +144,15 @@ char *ex_train_key(const amun_train_options *t)
                                              (int)t->clip->every, t->clip->seed)
                                  : ex_format("%s", "");
     const char *optimiser = t->optimiser == AMUN_OPTIMISER_ADAM ? " adam" : "";
+    char *cutout = t->augment_cutout > 0 ? ex_format(" cutout %d", (int)t->augment_cutout)
+                                         : ex_format("%s", "");
     char *key =
         ex_format("epochs %d batch %d lr %.17g momentum %.17g nesterov %d decay %.17g schedule "
-                  "%d%s smoothing %.17g pad %d flip %d seed %" PRIu64 "%s%s",
+                  "%d%s smoothing %.17g pad %d flip %d seed %" PRIu64 "%s%s%s",
                   (int)t->epochs, (int)t->batch, t->lr, t->momentum, (int)t->nesterov,
                   t->weight_decay, (int)t->schedule, steps, t->label_smoothing, (int)t->augment_pad,
-                  (int)t->augment_flip, t->seed, clip, optimiser);
+                  (int)t->augment_flip, t->seed, clip, optimiser, cutout);
+    free(cutout);
     free(clip);
     free(steps);
     return key;

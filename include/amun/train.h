@@ -50,7 +50,7 @@ typedef struct amun_train_options {
     double label_smoothing; /**< default 0, range [0, 1) */
     int32_t augment_flip;   /**< horizontal flip with probability 1/2, default 1 */
     int32_t checkpoint_every; /**< epochs between checkpoints, default 1, range [1, 100000] */
-    uint64_t seed;          /**< order, crops, flips; default 0 */
+    uint64_t seed;          /**< order, crops, flips, cutouts; default 0 */
     const char *checkpoint; /**< file to write and, if it exists, to go on from; default NULL.
                                  Written before the first step (so that a path which cannot be
                                  written is found at once), every checkpoint_every epochs and after
@@ -65,7 +65,9 @@ typedef struct amun_train_options {
                                  m = beta1 m + (1 - beta1) g; v = 0.999 v + 0.001 g^2; in step t
                                  w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - 0.999^t)) + 1e-8), with
                                  `momentum` as beta1 and without nesterov, which must be 0 */
-    int32_t reserved;       /**< 0 */
+    int32_t augment_cutout; /**< side of a square around a random pixel that gets the channel's mean in
+                                 the image, in pixels, after crop and flip, default 0: none, range
+                                 [0, 1024]. DeVries & Taylor, arXiv 1708.04552 */
 } amun_train_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts.
  *  Statuses: INVALID_ARGUMENT. @since 0.1 */

@@ -35,8 +35,9 @@ amun_status amun__indices_complement(amun_context *ctx, int64_t **out, const int
  * ------------------------------------------------------------------------ */
 
 typedef struct amun__augment {
-    int32_t pad;  /* zero padding before a random crop of the original size; 0 = none */
-    int32_t flip; /* 1: horizontal flip with probability 1/2 */
+    int32_t pad;    /* zero padding before a random crop of the original size; 0 = none */
+    int32_t flip;   /* 1: horizontal flip with probability 1/2 */
+    int32_t cutout; /* side of the square that is wiped out; 0 = none */
 } amun__augment;
 /* Keyed by (seed, epoch, stream id). dst and src do not overlap. */
 void amun__augment_apply(const amun__augment *augment, uint64_t seed, uint32_t epoch, uint64_t id,

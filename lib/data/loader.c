@@ -146,7 +146,7 @@ static void fill_batch(const amun__loader *loader, size_t number, slot *out)
     for (size_t i = 0; i < count; i++) {
         entry at = find_entry(loader, (size_t)loader->order[first + i]);
         float *image = out->images + i * loader->pixels;
-        if (at.part->augment != 0 && (augment->pad > 0 || augment->flip != 0)) {
+        if (at.part->augment != 0 && (augment->pad > 0 || augment->flip != 0 || augment->cutout > 0)) {
             amun__augment_fetch(augment, loader->seed, loader->epoch, at.id, at.part->dataset,
                                 at.index, image);
         } else {

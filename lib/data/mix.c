@@ -225,6 +225,10 @@ amun_status amun__mix_check(amun_context *ctx, const amun__mix *mix)
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "label smoothing is %g, expected [0, 1)",
                           mix->label_smoothing);
     }
+    if (mix->augment.cutout < 0) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "cutout is %d, expected at least 0",
+                          (int)mix->augment.cutout);
+    }
     if (mix->augment.pad < 0) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "pad is %d, expected at least 0",
                           (int)mix->augment.pad);

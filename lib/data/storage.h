@@ -73,13 +73,6 @@ amun_status amun__cifar_parse(size_t *count, const amun__cifar *layout, const vo
 /* ---- fused reading (transform.c)
  * ------------------------------------------------------------------ */
 
-/* The random choices of one sample: where the crop begins in the padded image, and the flip. */
-typedef struct amun__shift {
-    int32_t top, left; /* 0..2 * pad */
-    bool flip;
-} amun__shift;
-void amun__augment_draw(const amun__augment *augment, uint64_t seed, uint32_t epoch, uint64_t id,
-                        amun__shift *out);
 /* amun__dataset_fetch and amun__augment_apply in one pass over the pixels. */
 void amun__augment_fetch(const amun__augment *augment, uint64_t seed, uint32_t epoch, uint64_t id,
                          const amun_dataset *ds, size_t index, float *dst);

@@ -1,8 +1,15 @@
-/* transform.c - random crop and flip, keyed by (seed, epoch, sample). */
+/* transform.c - random crop, flip and cutout, keyed by (seed, epoch, sample). */
 #include "data/storage.h"
 
-void amun__augment_draw(const amun__augment *augment, uint64_t seed, uint32_t epoch, uint64_t id,
-                        amun__shift *out)
+/* The random choices of one sample. */
+typedef struct choice {
+    int32_t top, left; /* where the crop begins in the padded image, 0..2 * pad */
+    bool flip;
+    int64_t y, x; /* the middle pixel of what is wiped out */
+} choice;
+
+static void draw(const amun__augment *augment, uint64_t seed, uint32_t epoch, uint64_t id,
+                 int64_t height, int64_t width, choice *out)
 {
     amun__rng rng;
     amun__rng_open(&rng, seed, AMUN__RNG_AUGMENT, epoch, id);
@@ -10,6 +17,36 @@ void amun__augment_draw(const amun__augment *augment, uint64_t seed, uint32_t ep
     out->top = (int32_t)amun__rng_below(&rng, places);
     out->left = (int32_t)amun__rng_below(&rng, places);
     out->flip = augment->flip != 0 && (amun__rng_u32(&rng) & 1u) != 0;
+    out->y = out->x = 0;
+    if (augment->cutout > 0) { /* last, so that without it the others are as they were */
+        out->y = amun__rng_below(&rng, (uint32_t)height);
+        out->x = amun__rng_below(&rng, (uint32_t)width);
+    }
+}
+
+/* DeVries and Taylor, arXiv 1708.04552: a square around a pixel, what of it lies inside. They fill
+ * it with zeros where the mean of the data is zero; images here are not shifted, so it gets the
+ * mean of the image's own channel. */
+static void cut(int64_t side, const choice *at, int64_t channels, int64_t height, int64_t width,
+                float *image)
+{
+    int64_t top = at->y - side / 2, left = at->x - side / 2;
+    int64_t bottom = top + side < height ? top + side : height;
+    int64_t right = left + side < width ? left + side : width;
+    top = top > 0 ? top : 0;
+    left = left > 0 ? left : 0;
+    for (int64_t c = 0; c < channels; c++, image += height * width) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < height * width; i++) {
+            sum += (double)image[i];
+        }
+        float mean = (float)(sum / (double)(height * width));
+        for (int64_t y = top; y < bottom; y++) {
+            for (int64_t x = left; x < right; x++) {
+                image[y * width + x] = mean;
+            }
+        }
+    }
 }
 
 static void reverse(float *row, size_t n)
@@ -38,8 +75,9 @@ void amun__augment_apply(const amun__augment *augment, uint64_t seed, uint32_t e
                          int64_t channels, int64_t height, int64_t width, const float *src,
                          float *dst)
 {
-    amun__shift shift;
-    amun__augment_draw(augment, seed, epoch, id, &shift);
+    choice shift;
+    float *image = dst;
+    draw(augment, seed, epoch, id, height, width, &shift);
     span kept = kept_columns(shift.left - augment->pad, width);
     for (int64_t c = 0; c < channels; c++) {
         for (int64_t y = 0; y < height; y++, dst += width) {
@@ -54,6 +92,9 @@ void amun__augment_apply(const amun__augment *augment, uint64_t seed, uint32_t e
             }
         }
     }
+    if (augment->cutout > 0) {
+        cut(augment->cutout, &shift, channels, height, width, image);
+    }
 }
 
 void amun__augment_fetch(const amun__augment *augment, uint64_t seed, uint32_t epoch, uint64_t id,
@@ -61,10 +102,11 @@ void amun__augment_fetch(const amun__augment *augment, uint64_t seed, uint32_t e
 {
     amun__image image;
     amun__dataset_locate(ds, index, &image);
-    amun__shift shift;
-    amun__augment_draw(augment, seed, epoch, id, &shift);
+    choice shift;
+    float *begin = dst;
     int64_t height = ds->info.height;
     int64_t width = ds->info.width;
+    draw(augment, seed, epoch, id, height, width, &shift);
     span kept = kept_columns(shift.left - augment->pad, width);
     for (int64_t c = 0; c < ds->info.channels; c++) {
         for (int64_t y = 0; y < height; y++, dst += width) {
@@ -80,5 +122,8 @@ void amun__augment_fetch(const amun__augment *augment, uint64_t seed, uint32_t e
                 }
             }
         }
+    }
+    if (augment->cutout > 0) {
+        cut(augment->cutout, &shift, ds->info.channels, height, width, begin);
     }
 }

@@ -40,6 +40,9 @@ static amun_status set_options(json_t *object, const amun_train_options *options
     if (options->optimiser == AMUN_OPTIMISER_SGD) { /* as before there was a choice */
         json_object_del(json, "optimiser");
     }
+    if (options->augment_cutout == 0) {
+        json_object_del(json, "augment_cutout");
+    }
     AMUN__TRY(amun__json_text(&text, json, 0));
     AMUN__TRY(set_text(object, options_key, text));
 fail:

@@ -393,7 +393,9 @@ amun_status amun__recipe_run_joint(amun_model *const *models, size_t count,
         .mix = recipe->mix,
         .state = {0, NAN, NAN},
     };
-    r.mix.augment = (amun__augment){.pad = r.options->augment_pad, .flip = r.options->augment_flip};
+    r.mix.augment = (amun__augment){.pad = r.options->augment_pad,
+                                    .flip = r.options->augment_flip,
+                                    .cutout = r.options->augment_cutout};
     r.mix.label_smoothing = r.options->label_smoothing;
     amun__snapshot *before = NULL;
     amun__threads threads;

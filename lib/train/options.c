@@ -31,7 +31,7 @@ static const amun_train_options default_options = {
     .checkpoint = NULL,
     .clip = NULL,
     .optimiser = AMUN_OPTIMISER_SGD,
-    .reserved = 0,
+    .augment_cutout = 0,
 };
 static const amun__field option_fields[] = {
     AMUN__FIELD(amun_train_options, epochs, AMUN__FIELD_I32, 0, 100000),
@@ -55,7 +55,7 @@ static const amun__field option_fields[] = {
     AMUN__FIELD(amun_train_options, clip, AMUN__FIELD_POINTER, 0, 0),
     AMUN__FIELD_ENUM(amun_train_options, optimiser, AMUN_OPTIMISER_SGD, AMUN_OPTIMISER_ADAM,
                      optimiser_names),
-    AMUN__FIELD(amun_train_options, reserved, AMUN__FIELD_RESERVED, 0, 0),
+    AMUN__FIELD(amun_train_options, augment_cutout, AMUN__FIELD_I32, 0, 1024),
 };
 /* Before there was `clip`, and `optimiser`. */
 static const size_t released_sizes[] = {112, 120};

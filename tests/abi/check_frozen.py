@@ -229,7 +229,7 @@ SEEDS = [
      "    int64_t strides[AMUN_MAX_NDIM]; int64_t more;", "amun_tensor_view", True),
 ]
 HARMLESS = [
-    ("a reserved field in use", "train.h", "int32_t reserved;", "int32_t used;"),
+    ("a reserved field in use", "clip.h", "int32_t reserved0;", "int32_t used;"),
     ("a parameter renamed", "dataset.h", "size_t count, size_t population", "size_t n, size_t population"),
     ("a field appended", "search.h", "} amun_search_options;", "double more; } amun_search_options;"),
     ("a comment", "base.h", "/** Options common", "/** The options common"),

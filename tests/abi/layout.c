@@ -173,7 +173,7 @@ FIELD(amun_train_options, seed, 96, 8);
 FIELD(amun_train_options, checkpoint, 104, 8);
 FIELD(amun_train_options, clip, 112, 8);
 FIELD(amun_train_options, optimiser, 120, 4);
-FIELD(amun_train_options, reserved, 124, 4);
+FIELD(amun_train_options, augment_cutout, 124, 4);
 
 SIZE(amun_train_result, 48);
 FIELD(amun_train_result, struct_size, 0, 8);

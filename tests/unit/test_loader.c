@@ -85,7 +85,7 @@ static const float soft[5][CLASSES] = {
 /* Five parts with every kind of target. */
 static amun__mix all_targets(void)
 {
-    amun__mix mix = {.part_count = 5, .classes = CLASSES, .augment = {2, 1}, .shuffle = 1};
+    amun__mix mix = {.part_count = 5, .classes = CLASSES, .augment = {2, 1, 0}, .shuffle = 1};
     mix.parts[0] = (amun__part){ds, NULL, 0, AMUN__TARGET_LABEL, 1, NULL, NULL, 1.0, 0, 0, 0};
     mix.parts[1] = (amun__part){ds, some, 5, AMUN__TARGET_FIXED, 0, fixed, NULL, 2.0, 0, 0, 0};
     mix.parts[2] = (amun__part){ds, some, 5, AMUN__TARGET_SOFT, 0, NULL, soft[0], -1.0, 0, 0, 0};
@@ -260,7 +260,7 @@ END_TEST
 START_TEST(test_keyed_by_image)
 {
     static epoch all, part;
-    amun__mix mix = {.part_count = 1, .classes = CLASSES, .augment = {2, 1}};
+    amun__mix mix = {.part_count = 1, .classes = CLASSES, .augment = {2, 1, 0}};
     mix.parts[0] =
         (amun__part){ds, NULL, 0, AMUN__TARGET_RANDOM_OTHER, 1, NULL, NULL, 1.0, 0, 0, 0};
     amun__loader *loader = NULL;
@@ -431,7 +431,7 @@ END_TEST
 /* Phase 0: five samples three times, in the first two epochs; phase 1: all, once. */
 static amun__mix two_phases(int32_t shuffle)
 {
-    amun__mix mix = {.part_count = 2, .classes = CLASSES, .augment = {2, 1}, .shuffle = shuffle};
+    amun__mix mix = {.part_count = 2, .classes = CLASSES, .augment = {2, 1, 0}, .shuffle = shuffle};
     mix.parts[0] = (amun__part){
         .dataset = ds, .target = AMUN__TARGET_LABEL, .augment = 1, .weight = 1.0, .phase = 1};
     mix.parts[1] = (amun__part){.dataset = ds,

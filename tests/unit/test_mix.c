@@ -241,7 +241,7 @@ static int recognise(const float *src, const amun__augment *augment, const float
 
 START_TEST(test_augment)
 {
-    static const amun__augment kinds[] = {{0, 0}, {0, 1}, {1, 0}, {3, 1}, {2, 1}};
+    static const amun__augment kinds[] = {{0, 0, 0}, {0, 1, 0}, {1, 0, 0}, {3, 1, 0}, {2, 1, 0}};
     float src[PIXELS], got[PIXELS], fused[PIXELS];
     amun__dataset_fetch(ds, 3, src);
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
@@ -271,9 +271,82 @@ START_TEST(test_augment)
 }
 END_TEST
 
+/* Which pixels of channel 0 are not what they were; all channels have to agree. Rows and columns of
+ * the first and the last of them in box[4]; they must fill that box, with the channel's mean. */
+static void find_hole(const float *src, const float *got, int box[4])
+{
+    int changed = 0;
+    box[0] = H, box[1] = W, box[2] = box[3] = -1;
+    for (int y = 0; y < H; y++) {
+        for (int x = 0; x < W; x++) {
+            int at = y * W + x;
+            bool gone = src[at] != got[at];
+            ck_assert_int_eq(src[at + H * W] != got[at + H * W], gone);
+            if (gone) {
+                changed++;
+                box[0] = y < box[0] ? y : box[0];
+                box[1] = x < box[1] ? x : box[1];
+                box[2] = y > box[2] ? y : box[2];
+                box[3] = x > box[3] ? x : box[3];
+            }
+        }
+    }
+    ck_assert_int_eq(changed, (box[2] - box[0] + 1) * (box[3] - box[1] + 1));
+    for (int c = 0; c < 2; c++) {
+        long double sum = 0;
+        for (int i = 0; i < H * W; i++) {
+            sum += (long double)src[c * H * W + i];
+        }
+        ck_assert_float_eq_tol(got[c * H * W + box[0] * W + box[1]], (float)(sum / (H * W)), 1e-6f);
+    }
+}
+
+/* Each pixel is the middle equally often, what lies outside is cut off. */
+START_TEST(test_cutout)
+{
+    enum { SIDE = 3, DRAWS = 100 * H * W };
+    const amun__augment augment = {0, 0, SIDE};
+    float src[PIXELS], got[PIXELS], fused[PIXELS];
+    int seen[H][W] = {0};
+    for (int i = 0; i < PIXELS; i++) {
+        src[i] = (float)(i * i % 97) + 0.25f; /* no pixel is the mean */
+    }
+    for (uint64_t id = 0; id < DRAWS; id++) {
+        int box[4];
+        amun__augment_apply(&augment, 4, 1, id, 2, H, W, src, got);
+        find_hole(src, got, box);
+        int y = box[0] == 0 ? box[2] - 1 : box[0] + 1;
+        int x = box[1] == 0 ? box[3] - 1 : box[1] + 1;
+        ck_assert_int_eq(box[2], y + 1 < H ? y + 1 : H - 1);
+        ck_assert_int_eq(box[3], x + 1 < W ? x + 1 : W - 1);
+        seen[y][x]++;
+    }
+    double chi = 0;
+    for (int i = 0; i < H * W; i++) {
+        double off = seen[i / W][i % W] - 100.0;
+        chi += off * off / 100.0;
+    }
+    ck_assert(chi <= H * W - 1 + 5 * sqrt(2.0 * H * W));
+    /* after crop and flip, which stay as they are without it; both ways to an image agree */
+    const amun__augment without = {2, 1, 0}, with = {2, 1, SIDE};
+    amun__dataset_fetch(ds, 3, src);
+    for (uint64_t id = 0; id < 50; id++) {
+        int same = 0;
+        amun__augment_apply(&with, 4, 1, id, 2, H, W, src, got);
+        amun__augment_fetch(&with, 4, 1, id, ds, 3, fused);
+        ck_assert_int_eq(memcmp(fused, got, sizeof got), 0);
+        amun__augment_apply(&without, 4, 1, id, 2, H, W, src, fused);
+        for (int i = 0; i < PIXELS; i++) {
+            same += got[i] == fused[i];
+        }
+        ck_assert(same >= PIXELS - 2 * SIDE * SIDE && same < PIXELS);
+    }
+}
+END_TEST
+
 START_TEST(test_augment_keys)
 {
-    const amun__augment augment = {3, 1};
+    const amun__augment augment = {3, 1, 0};
     float src[PIXELS], first[PIXELS], other[PIXELS];
     amun__dataset_fetch(ds, 1, src);
     int same_seed = 0, same_epoch = 0, same_id = 0;
@@ -302,7 +375,7 @@ START_TEST(test_augment_strided)
     view.data = &bytes[0][0][0][W - 1];
     view.strides[3] = -1;
     ck_ok(amun_dataset_open_view(&mirrored, ctx, &view, NULL, 0, NULL, NULL));
-    const amun__augment augment = {3, 1};
+    const amun__augment augment = {3, 1, 0};
     float src[PIXELS], expected[PIXELS], got[PIXELS];
     for (uint64_t id = 0; id < 200; id++) {
         amun__dataset_fetch(mirrored, 2, src);
@@ -323,6 +396,7 @@ int main(void)
     tcase_add_test(tc, test_refuses_targets);
     tcase_add_test(tc, test_turns);
     tcase_add_test(tc, test_augment);
+    tcase_add_test(tc, test_cutout);
     tcase_add_test(tc, test_augment_keys);
     tcase_add_test(tc, test_augment_strided);
     return amun_test_main("mix", (TCase *[]){tc, NULL});

@@ -413,7 +413,7 @@ START_TEST(test_on_a_model)
     ck_assert(memcmp(&c, &d, sizeof c) == 0);
     w = (watcher){.stop_at = 1};
     ck_fails(amun_probe_model(&b, model, train.data, test.data, gone, 1, NULL, &call),
-             AMUN_ERROR_CANCELLED, "");
+             AMUN_ERROR_CANCELLED, "stopped");
     ck_fails(amun_probe_model(&b, NULL, train.data, test.data, gone, 1, NULL, NULL),
              AMUN_ERROR_INVALID_ARGUMENT, "model is NULL");
     ck_fails(amun_prototype_model(&d, model, train.data, NULL, gone, 1, NULL, NULL),

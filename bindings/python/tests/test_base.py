@@ -30,6 +30,9 @@ class Errors(unittest.TestCase):
         with self.assertRaises(ValueError) as caught:
             amun.Context(threads=-3)
         self.assertIn("-3", str(caught.exception))
+        with self.assertRaises(TypeError) as caught:
+            amun.Model.create("digits", "cpu")
+        self.assertIn("'cpu'", str(caught.exception))
 
     def test_files(self):
         with self.assertRaises((amun.NotFoundError, amun.IoError)) as caught:

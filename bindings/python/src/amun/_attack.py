@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 import numpy as np
 
-from ._base import (Call, Context, Handle, PathLike, ProgressLike, View, check, default_context,
+from ._base import (Call, Context, Handle, PathLike, ProgressLike, View, check, context_of,
                     ffi, indices_of, lib, output, path_bytes, vector)
 from ._enums import Clamp
 from ._options import (ApgdOptions, FfgsmOptions, FgsmOptions, MimOptions, PgdL2Options,
@@ -63,7 +63,7 @@ class Attack(Handle):
 
     @classmethod
     def _create(cls, function: Any, options: Any, context: Optional[Context]) -> Attack:
-        context = context or default_context()
+        context = context_of(context)
         return cls._make(context, function, context._c, options._struct)
 
     @classmethod

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 import numpy as np
 
 from ._base import (Call, Context, Handle, Options, PathLike, ProgressLike, Result, ShapeError,
-                    View, as_array, check, default_context, ffi, indices_of, lib, path_bytes, pointer,
+                    View, as_array, check, context_of, ffi, indices_of, lib, path_bytes, pointer,
                     text, vector)
 from ._enums import UnlearnMethod
 from ._nets import Model, options_of
@@ -207,7 +207,7 @@ class Report(Handle):
 
     def __init__(self, dataset: str, arch: str, forget_count: int, references: int,
                  context: Optional[Context] = None) -> None:
-        context = context or default_context()
+        context = context_of(context)
         out = ffi.new("amun_report **")
         check(lib.amun_report_create(out, context._c, path_bytes(dataset), path_bytes(arch),
                                      forget_count, references))

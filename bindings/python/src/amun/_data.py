@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from ._base import (Context, Handle, PathLike, View, check, default_context, ffi, indices_of, lib,
+from ._base import (Context, Handle, PathLike, View, check, context_of, ffi, indices_of, lib,
                     output, path_bytes, pointer)
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Dataset(Handle):
         are not copied, whatever their strides: the data set keeps the array or tensor alive, and it
         must not be changed while it lives. Dense ones are the fastest. Labels are copied.
         classes 0: the largest label + 1."""
-        context = context or default_context()
+        context = context_of(context)
         view = View(images, what="images")
         label_view = None if labels is None else View(labels, what="labels")
         key = next(_keys)
@@ -50,7 +50,7 @@ class Dataset(Handle):
 
     @classmethod
     def _open(cls, function: Any, context: Optional[Context], *paths: Any) -> Dataset:
-        context = context or default_context()
+        context = context_of(context)
         return cls._make(context, function, context._c, *(path_bytes(path) for path in paths))
 
     @classmethod
@@ -130,5 +130,5 @@ def forget_indices(count: int, population: int, seed: int) -> np.ndarray:
 
 def npy_write(path: PathLike, array: ArrayLike, context: Optional[Context] = None) -> None:
     """Writes an .npy file, atomically. Any strides."""
-    context = context or default_context()
+    context = context_of(context)
     check(lib.amun_npy_write(context._c, path_bytes(path), View(array).struct))

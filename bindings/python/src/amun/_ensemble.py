@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Iterable, List, NamedTuple, Optional, Tup
 import numpy as np
 
 from ._attack import Attack, attack_by
-from ._base import (Call, Context, Handle, PathLike, ProgressLike, Result, check, default_context,
+from ._base import (Call, Context, Handle, PathLike, ProgressLike, Result, check, context_of,
                     ffi, indices_of, lib, path_bytes, pointer)
 from ._nets import Evaluation, Model, evaluate_by, options_of, predict_by
 from ._options import EnsembleTrainOptions
@@ -56,7 +56,7 @@ class Ensemble(Handle):
 
     def __init__(self, models: Iterable[Model], context: Optional[Context] = None) -> None:
         models, array = _handles(models, "models")
-        context = context or (models[0].context if models else default_context())
+        context = context_of(context or (models[0].context if models else None))
         out = ffi.new("amun_ensemble **")
         check(lib.amun_ensemble_create(out, context._c, array, len(models)))
         self._adopt(out, context)
@@ -64,7 +64,7 @@ class Ensemble(Handle):
     @classmethod
     def load(cls, folder: PathLike, context: Optional[Context] = None) -> Ensemble:
         """A folder that save() wrote."""
-        context = context or default_context()
+        context = context_of(context)
         return cls._make(context, lib.amun_ensemble_load, context._c, path_bytes(folder))
 
     def save(self, folder: PathLike) -> None:

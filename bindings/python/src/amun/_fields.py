@@ -244,6 +244,7 @@ class TrainFields(TypedDict, total=False):
     checkpoint: Optional[PathLike]
     clip: Union[ClipOptions, Mapping[str, Any], None]
     optimiser: Union[Optimiser, str]
+    augment_cutout: int
 
 
 class LotosFields(TypedDict, total=False):

@@ -141,3 +141,12 @@ def default_context() -> Context:
         if _default is None or not _default._finalizer.alive:
             _default = Context()
         return _default
+
+
+def context_of(context: Optional[Context]) -> Context:
+    """What an argument `context` stands for."""
+    if context is None:
+        return default_context()
+    if not isinstance(context, Context):
+        raise TypeError("context is %r, expected an amun.Context" % (context,))
+    return context

@@ -7,7 +7,7 @@ from typing import (TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optiona
 import numpy as np
 
 from ._base import (Call, Context, Handle, PathLike, ProgressLike, Result, ShapeError, View, check,
-                    default_context, enum_value, ffi, indices_of, lib, output, path_bytes, text,
+                    context_of, enum_value, ffi, indices_of, lib, output, path_bytes, text,
                     vector)
 from ._enums import Mode
 from ._errors import NotFoundError
@@ -52,7 +52,7 @@ class Graph(Handle):
 
     def __init__(self, channels: int, height: int, width: int,
                  context: Optional[Context] = None) -> None:
-        context = context or default_context()
+        context = context_of(context)
         out = ffi.new("amun_graph **")
         check(lib.amun_graph_create(out, context._c, channels, height, width))
         self._adopt(out, context)
@@ -153,7 +153,7 @@ class Model(Handle):
                **options: Unpack[ModelFields]) -> Model:
         """A named architecture (one of architectures()) with fresh weights. Keyword arguments:
         fields of ModelOptions."""
-        context = context or default_context()
+        context = context_of(context)
         return cls._make(context, lib.amun_model_create, context._c, path_bytes(arch),
                          ModelOptions(**options)._struct)
 
@@ -180,7 +180,7 @@ class Model(Handle):
     @classmethod
     def load(cls, path: PathLike, context: Optional[Context] = None) -> Model:
         """A file that save() wrote, which names its architecture."""
-        context = context or default_context()
+        context = context_of(context)
         return cls._make(context, lib.amun_model_load, context._c, path_bytes(path))
 
     def clone(self) -> Model:

@@ -594,7 +594,7 @@ class TrainOptions(Options):
       label_smoothing: default 0, range [0, 1)
       augment_flip: horizontal flip with probability 1/2, default 1
       checkpoint_every: epochs between checkpoints, default 1, range [1, 100000]
-      seed: order, crops, flips; default 0
+      seed: order, crops, flips, cutouts; default 0
       checkpoint: file to write and, if it exists, to go on from; default NULL. Written before the
           first step (so that a path which cannot be written is found at once), every
           checkpoint_every epochs and after the last. A finished run leaves it; a resumed run ends
@@ -606,6 +606,9 @@ class TrainOptions(Options):
       optimiser: default Optimiser.SGD. ADAM is PyTorch's: g += weight_decay * w; m = beta1 m + (1
           - beta1) g; v = 0.999 v + 0.001 g^2; in step t w -= lr (m / (1 - beta1^t)) / (sqrt(v /
           (1 - 0.999^t)) + 1e-8), with `momentum` as beta1 and without nesterov, which must be 0
+      augment_cutout: side of a square around a random pixel that gets the channel's mean in the
+          image, in pixels, after crop and flip, default 0: none, range [0, 1024]. DeVries &
+          Taylor, arXiv 1708.04552
     """
     _c_name = "amun_train_options"
     _init = "amun_train_options_init"
@@ -628,6 +631,7 @@ class TrainOptions(Options):
     checkpoint: Optional[str]
     clip: Optional[ClipOptions]
     optimiser: Optimiser
+    augment_cutout: int
 
     if TYPE_CHECKING:
         def __init__(self, **fields: Unpack[_fields.TrainFields]) -> None: ...

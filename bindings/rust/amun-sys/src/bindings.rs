@@ -743,7 +743,7 @@ pub struct amun_train_options {
     pub checkpoint: *const c_char,
     pub clip: *const amun_clip_options,
     pub optimiser: amun_optimiser,
-    pub reserved: i32,
+    pub augment_cutout: i32,
 }
 
 #[repr(C)]

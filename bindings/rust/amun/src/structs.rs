@@ -1350,7 +1350,7 @@ pub struct TrainOptions {
     pub augment_flip: i32,
     /// epochs between checkpoints, default 1, range \[1, 100000\]
     pub checkpoint_every: i32,
-    /// order, crops, flips; default 0
+    /// order, crops, flips, cutouts; default 0
     pub seed: u64,
     /// file to write and, if it exists, to go on from; default NULL. Written before the first step (so that a path which cannot be written is found at once), every checkpoint_every epochs and after the last. A finished run leaves it; a resumed run ends with the same bytes as one that was never interrupted (same thread count). A checkpoint of other options, data or architecture gives STATE, naming the differences; a damaged one gives FORMAT.
     pub checkpoint: Option<String>,
@@ -1358,6 +1358,8 @@ pub struct TrainOptions {
     pub clip: Option<ClipOptions>,
     /// default AMUN_OPTIMISER_SGD. ADAM is PyTorch's: g += weight_decay * w; m = beta1 m + (1 - beta1) g; v = 0.999 v + 0.001 g^2; in step t w -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - 0.999^t)) + 1e-8), with `momentum` as beta1 and without nesterov, which must be 0
     pub optimiser: Optimiser,
+    /// side of a square around a random pixel that gets the channel's mean in the image, in pixels, after crop and flip, default 0: none, range \[0, 1024\]. DeVries & Taylor, arXiv 1708.04552
+    pub augment_cutout: i32,
 }
 
 impl TrainOptions {
@@ -1382,6 +1384,7 @@ impl TrainOptions {
             checkpoint: crate::text_or_none(raw.checkpoint),
             clip: None,
             optimiser: Optimiser(raw.optimiser),
+            augment_cutout: raw.augment_cutout,
         }
     }
 
@@ -1408,6 +1411,7 @@ impl TrainOptions {
         raw.checkpoint = kept.text_or_null(self.checkpoint.as_deref())?;
         raw.clip = match &self.clip { Some(o) => o.raw(kept)?, None => std::ptr::null() };
         raw.optimiser = self.optimiser.0;
+        raw.augment_cutout = self.augment_cutout;
         Ok(kept.keep(raw))
     }
 }

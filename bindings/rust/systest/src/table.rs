@@ -471,7 +471,7 @@ pub fn structs() -> Vec<Struct> {
                 Field { name: "checkpoint", offset: offset_of!(amun_train_options, checkpoint), size: field_size(|s: &amun_train_options| &s.checkpoint) },
                 Field { name: "clip", offset: offset_of!(amun_train_options, clip), size: field_size(|s: &amun_train_options| &s.clip) },
                 Field { name: "optimiser", offset: offset_of!(amun_train_options, optimiser), size: field_size(|s: &amun_train_options| &s.optimiser) },
-                Field { name: "reserved", offset: offset_of!(amun_train_options, reserved), size: field_size(|s: &amun_train_options| &s.reserved) },
+                Field { name: "augment_cutout", offset: offset_of!(amun_train_options, augment_cutout), size: field_size(|s: &amun_train_options| &s.augment_cutout) },
             ],
         },
         Struct {
