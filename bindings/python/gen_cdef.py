@@ -1,23 +1,52 @@
 #!/usr/bin/env python3
-"""Writes src/amun/_cdef.py from the declarations in include/amun/*.h, and with gen_types.py the
-classes in _enums.py, _options.py, _fields.py and _results.py.
+"""Writes src/amun/_cdef.py from the declarations in include/amun/*.h, with gen_types.py the classes
+in _enums.py, _options.py, _fields.py and _results.py, and with cffi the module _ffi.py.
 
-What comes out in _cdef.py: the declarations as C text for cffi, and the tables that Python needs and
-cffi does not keep: which numbers belong to which enumeration, and which struct fields are of which
-enumeration. --check compares with the committed files instead of writing them.
+What comes out in _cdef.py: the declarations as C text, and the tables that Python needs and cffi does
+not keep: which numbers belong to which enumeration, and which struct fields are of which enumeration.
+_ffi.py is the same text, and that of DLPack, as cffi has understood it (its out-of-line ABI mode): to
+parse it takes longer than everything else that an import does. --check compares with the committed
+files instead of writing them; of _ffi.py, which other versions of cffi may write otherwise, the text
+that it was made from.
 """
 import argparse
+import contextlib
+import hashlib
+import io
 import os
 import pathlib
 import pprint
 import re
 import sys
+import tempfile
 
 from gen_types import render_types
 
 HERE = pathlib.Path(__file__).resolve().parent
 HEADERS = HERE.parents[1] / "include" / "amun"
 PACKAGE = HERE / "src" / "amun"
+DLPACK = """
+typedef struct { int32_t device_type; int32_t device_id; } DLDevice;
+typedef struct { uint8_t code; uint8_t bits; uint16_t lanes; } DLDataType;
+typedef struct {
+    void *data;
+    DLDevice device;
+    int32_t ndim;
+    DLDataType dtype;
+    int64_t *shape;
+    int64_t *strides;
+    uint64_t byte_offset;
+} DLTensor;
+typedef struct { DLTensor dl_tensor; void *manager_ctx; void *deleter; } DLManagedTensor;
+typedef struct {
+    uint32_t major;
+    uint32_t minor;
+    void *manager_ctx;
+    void *deleter;
+    uint64_t flags;
+    DLTensor dl_tensor;
+} DLManagedTensorVersioned;
+"""
 
 
 def strip_comments(text):
@@ -146,9 +175,54 @@ def render_all(folder):
     return {"_cdef.py": render(folder), **render_types(texts, short_names)}
 
 
+def mark_of(cdef):
+    """What says in _ffi.py which text it was made from."""
+    digest = hashlib.sha256((cdef + DLPACK).encode()).hexdigest()
+    return "# made from declarations with the SHA-256 " + digest + "\n"
+
+
+def wrapped(line, width=96):
+    """A line of bytes literals as several that Python joins."""
+    def split(match):
+        parts, part = [], ""
+        for token in re.findall(r"\\x[0-9A-F]{2}|\\.|[^\\]", match.group(1)):
+            if len(part) + len(token) > width:
+                parts.append(part)
+                part = ""
+            part += token
+        return "\n        ".join("b'%s'" % p for p in parts + [part])
+    line = re.sub(r"b'((?:[^'\\]|\\.)*)'", split, line)
+    return re.sub(r",(?=b'|\()", ",\n        ", line) if len(line) > width else line
+
+
+def render_ffi(cdef):
+    """The text of _ffi.py."""
+    import cffi
+    maker = cffi.FFI()
+    maker.set_source("amun._ffi", None)
+    maker.cdef(cdef + DLPACK)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "_ffi.py"
+        with contextlib.redirect_stdout(io.StringIO()):
+            maker.emit_python_code(str(path))
+        lines = path.read_text(encoding="utf-8").splitlines()
+    while lines[0].startswith("#") or not lines[0]:
+        lines.pop(0)
+    return ('"""The C interface, parsed. Written by gen_cdef.py with cffi; do not edit."""\n'
+            + mark_of(cdef) + "\n".join(wrapped(line) for line in lines) + "\n")
+
+
+def is_current(name, text, cdef):
+    """Is the committed file the one that would be written?"""
+    path = PACKAGE / name
+    if not path.exists():
+        return False
+    there = path.read_text(encoding="utf-8")
+    return mark_of(cdef) in there if name == "_ffi.py" else there == text
+
+
 def self_test():
     """The comparison must notice what changes the interface, and nothing else."""
-    import tempfile
     base = ('#define AMUN_A 1u\n#define AMUN_F(x) \\\n  (x)\n'
             '#ifdef __cplusplus\nextern "C" {\n#endif\n'
             "typedef int32_t amun_kind;\nenum { AMUN_KIND_ONE = 1, AMUN_KIND_TWO = 2 };\n"
@@ -188,13 +262,18 @@ def main():
     args = parser.parse_args()
     if args.self_test:
         sys.exit("\n".join(self_test()) or None)
-    stale = []
-    for name, text in render_all(HEADERS).items():
-        path = PACKAGE / name
-        if not args.check:
-            path.write_text(text, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            stale.append("src/amun/" + name)
+    files = render_all(HEADERS)
+    scope = {}
+    exec(files["_cdef.py"], scope)  # pylint: disable=exec-used
+    cdef = scope["CDEF"]
+    if args.check:
+        stale = ["src/amun/" + name for name, text in [*files.items(), ("_ffi.py", None)]
+                 if not is_current(name, text, cdef)]
+    else:
+        stale = []
+        files["_ffi.py"] = render_ffi(cdef)
+        for name, text in files.items():
+            (PACKAGE / name).write_text(text, encoding="utf-8")
     if stale:
         sys.exit("out of date: %s: run bindings/python/gen_cdef.py" % ", ".join(stale))
 

@@ -9,12 +9,18 @@
  *                       per step; the last result goes into FILE unless it is "-"
  *   search SLOTS FILE [STEPS]
  *                       radius search on the batch, SLOTS images at work at once, STEPS (50) per
- *                       radius; a table of eps, l2, updates, outcome goes into FILE unless it is
- * "-" spectrum N BLOCK FRESH N power iterations over all layers with BLOCK vectors; FRESH 1: each
- * with weights that have just been read memory              {"before": ..., "peak": ...}: resident
- * bytes when the program began, and at most so far logits FILE         of the batch, as npy save
- * FILE           weights fit IMAGES LABELS EPOCHS FILE trains on two npy files (one-cycle, no
- * augmentation), saves quit
+ *                       radius; a table of eps, l2, updates, outcome goes into FILE unless that
+ *                       is "-"
+ *   spectrum N BLOCK FRESH
+ *                       N power iterations over all layers with BLOCK vectors; FRESH 1: each with
+ *                       weights that have just been read
+ *   memory              {"before": ..., "peak": ...}: resident bytes when the program began, and at
+ *                       most so far
+ *   logits FILE         of the batch, as npy
+ *   save FILE           weights
+ *   fit IMAGES LABELS EPOCHS FILE
+ *                       trains on two npy files (one-cycle, no augmentation), saves
+ *   quit
  */
 #include "spectra.h"
 #include "work.h"

@@ -14,9 +14,13 @@ The rows powerqr...: one power iteration (arXiv 2402.16017, algorithm 1) with on
 convolutions and dense layers, against the authors' formulation (two forward passes and autograd)
 and, -lean, against one without autograd. -step: our weights are read anew in each iteration, as in
 every step of a training; the others iterate on weights that stay. PyTorch gets the faster of its
-two memory layouts."""
+two memory layouts.
+
+With several --batch or --threads the rows train, infer and pgd are measured for each of them and
+named after them (train@16x1: 16 images, 1 thread); the other rows take the largest of each. The rows
+start and start-python: from the start of a process to its first prediction for one image, weights
+from a file, of a C program and of Python with our binding, against Python with PyTorch."""
 import argparse
-import copy
 import json
 import os
 import platform
@@ -27,24 +31,28 @@ import sys
 import tempfile
 import time
 
+from compare_sides import PGD_STEPS, PowerQr, Torch
+from compare_start import Starts
+
 GIB = 1 << 30
 ENVIRONMENT = {  # glibc would unmap large blocks at every free, and fault them in again
     "MALLOC_MMAP_THRESHOLD_": str(16 * GIB),
     "MALLOC_TRIM_THRESHOLD_": str(16 * GIB),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
-PGD_STEPS, PGD_EPS, PGD_STEP = 5, 1.0, 0.2
-SEARCH_STEPS = 50
 MEMORY_SEARCH_STEPS = 5  # enough for the batch to shrink from all images to one
-LR, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
+
+
+def numbers(text):
+    return [int(word) for word in text.split(",")]
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bench", help="folder of bench_serve")
     parser.add_argument("--arch", default="resnet18")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--batch", type=numbers, default=[128], help="one, or several: 1,16,128")
+    parser.add_argument("--threads", type=numbers, default=[os.cpu_count()], help="likewise: 1,2")
     parser.add_argument("--rounds", type=int, default=3, help="accepted ones wanted per row")
     parser.add_argument("--attempts", type=int, default=12, help="rounds per row at most")
     parser.add_argument("--repetitions", type=int, default=3, help="per half of a round")
@@ -61,10 +69,14 @@ def arguments():
     parser.add_argument("--search-rounds", type=int, default=1)
     parser.add_argument("--search-attempts", type=int, default=3)
     parser.add_argument("--rows", default="train,infer,infer-folded,pgd,pgd-folded,search,powerqr,"
-                        "powerqr-autograd,powerqr-lean,powerqr-step,powerqr-step-lean,memory")
+                        "powerqr-autograd,powerqr-lean,powerqr-step,powerqr-step-lean,memory,"
+                        "start,start-python")
     parser.add_argument("--json", help="file for the figures")
     parser.add_argument("--memory-child", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.batches, options.thread_counts = options.batch, options.threads
+    options.batch, options.threads = max(options.batches), max(options.thread_counts)
+    return options
 
 
 # ---- the library's side ------------------------------------------------------------------------
@@ -73,8 +85,8 @@ class Server:
     """bench_serve, kept alive."""
 
     def __init__(self, options, **values):
-        words = [os.path.join(options.bench, "bench_serve"), "threads", str(options.threads)]
-        for key, value in values.items():
+        words = [os.path.join(options.bench, "bench_serve")]
+        for key, value in {"threads": options.threads, **values}.items():
             words += [key, str(value)]
         environment = {k: v for k, v in os.environ.items() if k not in ENVIRONMENT}
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -90,230 +102,6 @@ class Server:
 
     def close(self):
         self.process.communicate("quit\n")
-
-
-# ---- PyTorch's side ----------------------------------------------------------------------------
-
-class Torch:
-    def __init__(self, options, weights, images, labels):
-        import torch
-        import torch.nn.functional as F
-        here = os.path.dirname(os.path.abspath(__file__))
-        sys.path.insert(0, os.path.join(here, "..", "interop"))
-        import safetensors_np
-        import torch_nets
-        self.torch, self.F, self.options = torch, F, options
-        torch.set_num_threads(options.threads)
-        net = torch_nets.make(options.arch, images.shape[1], 10, images.shape[2])
-        tensors, _ = safetensors_np.load(weights)
-        net.load_state_dict({name: torch.from_numpy(value.copy()).reshape(value.shape)
-                             for name, value in tensors.items()})
-        self.all_images = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
-        self.all_labels = torch.from_numpy(labels)
-        self.images = self.all_images[:options.batch]
-        self.labels = self.all_labels[:options.batch]
-        self.net = net.to(memory_format=torch.channels_last)
-        self.made = {}
-
-    def frozen(self, folded):
-        """Evaluation mode without parameter gradients; `folded`: batch norm in the weights."""
-        if folded not in self.made:
-            net = copy.deepcopy(self.net).eval()
-            if folded:
-                self.fold(net)
-            self.made[folded] = net.requires_grad_(False).to(memory_format=self.torch.channels_last)
-        return self.made[folded]
-
-    def fold(self, net):
-        from torch.nn.utils.fusion import fuse_conv_bn_eval
-        for module in net.modules():
-            for name in ("1", "2", "3"):
-                if hasattr(module, "conv" + name) and hasattr(module, "bn" + name):
-                    setattr(module, "conv" + name, fuse_conv_bn_eval(
-                        getattr(module, "conv" + name), getattr(module, "bn" + name)))
-                    setattr(module, "bn" + name, self.torch.nn.Identity())
-            if getattr(module, "downsample", None) is not None:
-                module.downsample = self.torch.nn.Sequential(
-                    fuse_conv_bn_eval(module.downsample[0], module.downsample[1]))
-
-    def trainee(self):
-        if "train" not in self.made:
-            net = copy.deepcopy(self.net).train()
-            net = net.to(memory_format=self.torch.channels_last)
-            sgd = self.torch.optim.SGD(net.parameters(), LR, MOMENTUM, weight_decay=DECAY)
-            self.made["train"] = net, sgd
-        return self.made["train"]
-
-    def timed(self, function, repetitions):
-        times = []
-        for _ in range(repetitions):
-            began = time.perf_counter()
-            result = function()
-            times.append(1e3 * (time.perf_counter() - began))
-        return times, result
-
-    def train(self, repetitions):
-        net, sgd = self.trainee()
-
-        def step():
-            loss = self.F.cross_entropy(net(self.images), self.labels)
-            sgd.zero_grad(set_to_none=True)
-            loss.backward()
-            sgd.step()
-            return loss.item()
-        return self.timed(step, repetitions)
-
-    def infer(self, repetitions, folded=False):
-        net = self.frozen(folded)
-
-        def run():
-            with self.torch.no_grad():
-                return net(self.images)
-        return self.timed(run, repetitions)
-
-    def norm(self, x):
-        return self.torch.linalg.vector_norm(x, dim=(1, 2, 3), keepdim=True)
-
-    def step_l2(self, a, x, gradient, alpha, eps):
-        """One projected step; alpha and eps: numbers or one per image."""
-        a = a + alpha * gradient / (self.norm(gradient) + 1e-10)
-        delta = a - x
-        size = self.norm(delta)
-        delta = delta * self.torch.clamp(eps / size.clamp(min=1e-30), max=1.0)
-        return (x + delta).clamp(0, 1)
-
-    def pgd(self, repetitions, folded=False):
-        net = self.frozen(folded)
-
-        def run():
-            a = self.images
-            for _ in range(PGD_STEPS):
-                a = a.detach().requires_grad_(True)
-                loss = self.F.cross_entropy(net(a), self.labels, reduction="sum")
-                gradient, = self.torch.autograd.grad(loss, a)
-                a = self.step_l2(a.detach(), self.images, gradient, PGD_STEP, PGD_EPS)
-            return a
-        times, result = self.timed(run, repetitions)
-        return [t / PGD_STEPS for t in times], result
-
-    def search(self, count, batch, steps=SEARCH_STEPS):
-        """Batch after batch, as the author's script does. (seconds, table)"""
-        began = time.perf_counter()
-        tables = [self.search_batch(self.all_images[at:min(at + batch, count)],
-                                    self.all_labels[at:min(at + batch, count)], steps)
-                  for at in range(0, count, batch)]
-        return time.perf_counter() - began, self.torch.cat(tables).numpy()
-
-    def search_batch(self, x, y, per_radius):
-        """The author's procedure: a radius per image, so many steps each, doubled where the label still
-        holds; the label is tested before each step; images that flipped leave the batch. Rows of
-        eps, l2, updates, 1."""
-        torch, net, count = self.torch, self.frozen(False), len(x)
-        table = torch.zeros(count, 4)
-        where = torch.arange(count)
-        eps, steps, updates = torch.full((count,), 0.04), torch.zeros(count), torch.zeros(count)
-        a = x
-        while len(where) > 0:
-            a = a.detach().requires_grad_(True)
-            logits = net(a)
-            loss = self.F.cross_entropy(logits, y, reduction="sum")
-            flipped = logits.argmax(1) != y
-            if flipped.any():
-                size = self.norm(a.detach() - x).flatten()
-                rows = torch.stack([eps, size, updates, torch.ones_like(eps)], 1)
-                table[where[flipped]] = rows[flipped]
-                if flipped.all():
-                    break
-            gradient, = torch.autograd.grad(loss, a)
-            if flipped.any():
-                keep = ~flipped
-                a, x, y, gradient = a[keep], x[keep], y[keep], gradient[keep]
-                where, eps, steps, updates = where[keep], eps[keep], steps[keep], updates[keep]
-            grow = steps == per_radius
-            eps = torch.where(grow, eps * 2, eps)
-            steps = torch.where(grow, torch.zeros_like(steps), steps) + 1
-            updates = updates + 1
-            radius = eps.reshape(-1, 1, 1, 1)
-            a = self.step_l2(a.detach(), x, gradient, radius / 10, radius)
-        return table
-
-
-class PowerQr:
-    """One vector per convolution or dense layer, as a network of PyTorch's would iterate it."""
-
-    def __init__(self, torch_side):
-        self.torch, self.F = torch_side.torch, torch_side.F
-        self.timed = torch_side.timed
-        self.layers = {layout: self.trace(torch_side, layout) for layout in (
-            self.torch.contiguous_format, self.torch.channels_last)}
-        self.layout = {}
-
-    def trace(self, side, layout):
-        """[(module, start)] in a network of this layout."""
-        torch, found = self.torch, []
-        net = copy.deepcopy(side.net).eval().to(memory_format=layout)
-        torch.manual_seed(1)
-
-        def seen(module, inputs, _):
-            start = torch.randn_like(inputs[0][:1])
-            found.append([module, start / start.norm()])
-        hooks = [m.register_forward_hook(seen) for m in net.modules()
-                 if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
-        with torch.no_grad():
-            net(side.images[:1].contiguous(memory_format=layout))
-        for hook in hooks:
-            hook.remove()
-        return found
-
-    def orthonormalise(self, x):
-        """QR of the n-by-1 matrix, back in the layout of `x`."""
-        q, _ = self.torch.linalg.qr(x.reshape(1, -1).T)
-        return self.torch.empty_like(x).copy_(q.T.reshape(x.shape))
-
-    def author(self, layers):
-        """As in the authors' program, which calls backward() on layers that are being trained: the
-        gradients of their weights come with it, and are thrown away."""
-        for layer in layers:
-            module, v = layer
-            module.requires_grad_(True)
-            v = v.detach().requires_grad_(True)
-            image = module(v) - module(self.torch.zeros_like(v))
-            (0.5 * (image ** 2).sum()).backward()
-            module.zero_grad()
-            with self.torch.no_grad():
-                layer[1] = self.orthonormalise(v + v.grad)
-
-    def autograd(self, layers):
-        """The same without gradients of weights."""
-        for layer in layers:
-            module, v = layer
-            module.requires_grad_(False)
-            v = v.detach().requires_grad_(True)
-            image = module(v) - module(self.torch.zeros_like(v))
-            gradient, = self.torch.autograd.grad(0.5 * (image ** 2).sum(), v)
-            with self.torch.no_grad():
-                layer[1] = self.orthonormalise(v + gradient)
-
-    def lean(self, layers):
-        with self.torch.no_grad():
-            for layer in layers:
-                module, v = layer
-                w = module.weight
-                if isinstance(module, self.torch.nn.Linear):
-                    x = (v @ w.T) @ w
-                else:
-                    image = self.F.conv2d(v, w, None, module.stride, module.padding)
-                    x = self.torch.nn.grad.conv2d_input(v.shape, w, image, module.stride,
-                                                        module.padding)
-                layer[1] = self.orthonormalise(x)
-
-    def run(self, which, repetitions):
-        step = getattr(self, which)
-        if which not in self.layout:
-            times = {layout: min(self.timed(lambda: step(layers), 5)[0])
-                     for layout, layers in self.layers.items()}
-            self.layout[which] = min(times, key=times.get)
-        return self.timed(lambda: step(self.layers[self.layout[which]]), repetitions)[0]
 
 
 # ---- rounds ------------------------------------------------------------------------------------
@@ -543,8 +331,32 @@ def engine_rows(wanted, torch_side, server):
         "pgd": (pgd, lambda n: torch_side.pgd(n)[0]),
         "pgd-folded": (pgd, lambda n: torch_side.pgd(n, True)[0]),
     }
-    return {**{name: rows[name] for name in rows if name in wanted},
-            **spectral_rows(wanted, torch_side, server)}
+    return {name: rows[name] for name in rows if name in wanted}
+
+
+def run_engine(options, gate, wanted, torch_side, paths):
+    """Rounds of the rows that exist for each batch and each number of threads."""
+    found = {}
+    several = len(options.batches) * len(options.thread_counts) > 1
+    for threads in options.thread_counts:
+        for batch in options.batches:
+            torch_side.use(batch, threads)
+            server = Server(options, **{**paths, "arch": options.arch, "batch": batch,
+                                        "threads": threads})
+            for name, (ours, theirs) in engine_rows(wanted, torch_side, server).items():
+                name += "@%dx%d" % (batch, threads) if several else ""
+                found[name] = run_rounds(gate, name, ours, theirs, options.rounds,
+                                         options.attempts)
+            server.close()
+    torch_side.use(options.batch, options.threads)
+    return found
+
+
+def run_starts(options, gate, wanted, paths):
+    starts = Starts(options.bench, paths, options.arch, options.threads, ENVIRONMENT)
+    return {name: run_rounds(gate, name, lambda n, side=side: starts.run(side, n),
+                             lambda n: starts.run("torch", n), options.rounds, options.attempts)
+            for name, side in (("start", "c"), ("start-python", "python")) if name in wanted}
 
 
 def main():
@@ -573,13 +385,15 @@ def main():
         report["versions"] = {"torch": torch_side.torch.__version__,
                               "python": platform.python_version()}
         report["agreement"] = agreement(torch_side, server, folder)
-        for name, (ours, theirs) in engine_rows(wanted, torch_side, server).items():
+        for name, (ours, theirs) in spectral_rows(wanted, torch_side, server).items():
             report["rounds"][name] = run_rounds(gate, name, ours, theirs, options.rounds,
                                                 options.attempts)
+        server.close()
+        report["rounds"].update(run_engine(options, gate, wanted, torch_side, paths))
+        report["rounds"].update(run_starts(options, gate, wanted, paths))
         if "search" in wanted:
             report["rounds"]["search"], report["search"] = run_search(options, gate, torch_side,
                                                                       paths, folder)
-        server.close()
         prober.close()
     report["best_probe"] = gate.best
     report["rows"] = [summarise(gate, name, rounds) for name, rounds in report["rounds"].items()]

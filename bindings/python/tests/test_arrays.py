@@ -154,7 +154,7 @@ class DLPackIn(unittest.TestCase):
         """The capsule of DLPack 1, as NumPy 2 makes it, built by hand."""
         import ctypes
         source = np.arange(6, dtype=np.float32).reshape(2, 3)
-        ffi = _dlpack._dl
+        ffi = _dlpack.ffi
         managed, shape = ffi.new("DLManagedTensorVersioned *"), ffi.new("int64_t[]", [2, 2])
         strides = ffi.new("int64_t[]", [3, 1])
         api = ctypes.pythonapi

@@ -133,6 +133,10 @@ class Finding(unittest.TestCase):
         self.assertIn("/nowhere/libamun.so.0 (AMUN_LIBRARY)", self.failure("/nowhere/libamun.so.0"))
         self.assertIn("must be an absolute path", self.failure("libamun.so.0"))
 
+    def test_nothing_is_parsed(self):
+        run = child("import amun, sys; sys.exit('pycparser' in sys.modules)")
+        self.assertEqual(run.returncode, 0, run.stderr)
+
     def test_not_ours(self):
         from numpy.linalg import _umath_linalg  # some other shared object
         self.assertIn("is not libamun", self.failure(os.path.abspath(_umath_linalg.__file__)))

@@ -60,7 +60,7 @@ def used():
     """The names of C functions that the modules mention, and those that Handle derives."""
     names = {handle._c_name + "_unref" for handle in HANDLES}
     for path in (PACKAGE / "amun").glob("*.py"):
-        if path.name != "_cdef.py":
+        if path.name not in ("_cdef.py", "_ffi.py"):
             names |= set(re.findall(r"\bamun_\w+", path.read_text(encoding="utf-8")))
     return names
 

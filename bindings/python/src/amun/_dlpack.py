@@ -6,32 +6,10 @@ from __future__ import annotations
 
 from typing import Any, Optional, Tuple
 
-import cffi
 import numpy as np
 
-_dl = cffi.FFI()
-_dl.cdef("""
-typedef struct { int32_t device_type; int32_t device_id; } DLDevice;
-typedef struct { uint8_t code; uint8_t bits; uint16_t lanes; } DLDataType;
-typedef struct {
-    void *data;
-    DLDevice device;
-    int32_t ndim;
-    DLDataType dtype;
-    int64_t *shape;
-    int64_t *strides;
-    uint64_t byte_offset;
-} DLTensor;
-typedef struct { DLTensor dl_tensor; void *manager_ctx; void *deleter; } DLManagedTensor;
-typedef struct {
-    uint32_t major;
-    uint32_t minor;
-    void *manager_ctx;
-    void *deleter;
-    uint64_t flags;
-    DLTensor dl_tensor;
-} DLManagedTensorVersioned;
-""")
+from ._ffi import ffi
+
 _HOST = (1, 3)  # kDLCPU, kDLCUDAHost
 _READ_ONLY = 1  # DLPACK_FLAG_BITMASK_READ_ONLY
 # (code, bits): NumPy's name; bfloat16, which NumPy does not know, travels as 16-bit numbers
@@ -48,9 +26,9 @@ class _Borrowed:
         size = kind[1] // 8
         shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
         strides: Optional[Tuple[int, ...]] = None
-        if tensor.strides != _dl.NULL:
+        if tensor.strides != ffi.NULL:
             strides = tuple(tensor.strides[axis] * size for axis in range(tensor.ndim))
-        address = int(_dl.cast("uintptr_t", tensor.data)) + tensor.byte_offset
+        address = int(ffi.cast("uintptr_t", tensor.data)) + tensor.byte_offset
         self.__array_interface__ = {
             "version": 3, "shape": shape, "strides": strides, "data": (address, read_only),
             "typestr": ("|" if size == 1 else np.dtype("=u2").str[0]) + _TYPES[kind]}
@@ -73,7 +51,7 @@ def _open(capsule: Any, what: str) -> Tuple[Any, bool]:
     for name, kind in ((b"dltensor_versioned", "DLManagedTensorVersioned *"),
                        (b"dltensor", "DLManagedTensor *")):
         if api.PyCapsule_IsValid(capsule, name):
-            managed = _dl.cast(kind, api.PyCapsule_GetPointer(capsule, name))
+            managed = ffi.cast(kind, api.PyCapsule_GetPointer(capsule, name))
             if name == b"dltensor":
                 return managed.dl_tensor, False
             if managed.major == 1:

@@ -6,12 +6,8 @@ import pathlib
 import subprocess
 from typing import Any, Iterator, Optional, Tuple
 
-import cffi
-
 from ._cdef import CDEF
-
-ffi = cffi.FFI()
-ffi.cdef(CDEF)
+from ._ffi import ffi
 
 
 def _major_minor(text: str) -> Tuple[int, int]:
@@ -54,7 +50,7 @@ def _refusal(library: Any, major: int, minor: int) -> Optional[str]:
     """Why this library does not fit, or None."""
     try:
         running = library.amun_abi_version()
-    except AttributeError:
+    except (AttributeError, ffi.error):
         return "is not libamun: it has no amun_abi_version"
     if running >> 16 != major or (running & 0xffff) < minor:
         return "has binary interface %d.%d, but %d.%d or a later %d.x is needed" % (

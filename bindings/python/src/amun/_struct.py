@@ -99,17 +99,18 @@ class Options:
     def _pointer(self, name: str, kind: Any, value: Any) -> Any:
         """The address of a text, of nested options, or of pairs of layers, which stay alive with
         this object."""
-        nested = NESTED.get(kind.item.cname)
+        item = kind.item.cname.removeprefix("struct ")
+        nested = NESTED.get(item)
         self._kept.pop(name + ".", None)
         if value is None:
             kept = ffi.NULL
-        elif kind.item.cname == "char":
+        elif item == "char":
             kept = path_bytes(value)
         elif nested:
             options = value if isinstance(value, nested) else nested(**value)
             self._kept[name + "."] = options
             kept = options._struct
-        elif kind.item.cname == "amun_layer_pair":
+        elif item == "amun_layer_pair":
             kept = self._layer_pairs(name, value)
         else:
             raise TypeError("%s.%s cannot be set from Python" % (self._c_name, name))
