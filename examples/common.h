@@ -199,6 +199,8 @@ typedef struct ex_training {
     }
 /* The recipe that suits an architecture (epochs, batch, learning rate and so on). */
 void ex_recipe(amun_train_options *train, const char *arch);
+/* Are training images to be cropped and mirrored? As --augment says, else as suits the data. */
+bool ex_training_augments(const ex_training *training, const ex_data *data);
 /* Lays the command line, --seed, and whether `data` may be augmented over `train`. --clip: at least
  * once in an epoch; the options for it are static, of the last call. */
 void ex_training_apply(amun_train_options *train, const ex_training *training, const ex_data *data);

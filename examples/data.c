@@ -307,6 +307,11 @@ static const amun_clip_options *clip_of(double target, int64_t steps)
     return &opts;
 }
 
+bool ex_training_augments(const ex_training *training, const ex_data *data)
+{
+    return training->augment > 0 || (training->augment < 0 && data->augment != 0);
+}
+
 void ex_training_apply(amun_train_options *train, const ex_training *training, const ex_data *data)
 {
     train->epochs = training->epochs >= 0 ? (int32_t)training->epochs : train->epochs;
@@ -317,7 +322,7 @@ void ex_training_apply(amun_train_options *train, const ex_training *training, c
     if (training->schedule != NULL) {
         train->schedule = schedule_of(training->schedule);
     }
-    if (training->augment == 0 || (training->augment < 0 && data->augment == 0)) {
+    if (!ex_training_augments(training, data)) {
         train->augment_pad = 0;
         train->augment_flip = 0;
         train->augment_cutout = 0;

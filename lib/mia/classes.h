@@ -111,8 +111,10 @@ typedef struct amun__matrix {
 } amun__matrix;
 amun_status amun__matrix_read(amun_context *ctx, amun__matrix *m, const amun_tensor_view *features,
                               const amun_tensor_view *labels, const char *what, size_t classes);
-/* Of all images of a labelled data set. Caller holds begin_read. */
+/* Of the images of a labelled data set at `count` indices, or of all (NULL, 0). Caller holds
+ * begin_read. */
 amun_status amun__matrix_take(amun__matrix *m, const amun_model *model, const amun_dataset *data,
+                              const int64_t *indices, size_t count,
                               const char *what, int32_t stage, size_t classes,
                               amun__progress_state *progress);
 void amun__matrix_free(amun_context *ctx, amun__matrix *m);

@@ -50,6 +50,7 @@ typedef struct bench {
     int64_t *y;             /* of the fitted ones */
     double *w;              /* of the probe */
     double *logits;         /* [fitted + tested][classes] */
+    int64_t *order;         /* the fitted rows come first */
     size_t fitted;
 } bench;
 
@@ -59,43 +60,50 @@ static void bench_free(bench *b)
     amun__free(b->ctx, b->w);
     amun__free(b->ctx, b->y);
     amun__free(b->ctx, b->x);
+    amun__free(b->ctx, b->order);
     amun__matrix_free(b->ctx, &b->test);
     amun__matrix_free(b->ctx, &b->fit);
     amun__free(b->ctx, b->gone);
 }
 
-/* All rows, or `limit` drawn ones, and the tested ones behind them. */
+/* Which of `all` rows are fitted: each, or `limit` drawn ones. */
+static amun_status draw(bench *b, size_t all)
+{
+    const size_t limit = b->opts->limit > 0 ? (size_t)b->opts->limit : all;
+    b->fitted = limit < all ? limit : all;
+    AMUN__CHECK(amun__alloc(b->ctx, &b->order, all, sizeof *b->order));
+    for (size_t i = 0; i < all; i++) {
+        b->order[i] = (int64_t)i;
+    }
+    if (b->fitted < all) {
+        amun__rng rng;
+        amun__rng_open(&rng, b->opts->seed, AMUN__RNG_SUBSAMPLE, AMUN__DRAW_PROBE, 0);
+        amun__rng_shuffle(&rng, b->order, all);
+    }
+    return AMUN_OK;
+}
+
+/* The fitted rows, those of `fit` that `order` names or all if there are no others, and the tested
+ * ones behind them. */
 static amun_status gather(bench *b)
 {
-    const size_t d = b->fit.width, all = b->fit.n;
-    const size_t limit = b->opts->limit > 0 ? (size_t)b->opts->limit : all;
+    const size_t d = b->fit.width;
     amun_status status = AMUN_OK;
-    int64_t *order = NULL;
     size_t count;
-    b->fitted = limit < all ? limit : all;
     if (!amun__mul_size(&count, b->fitted + b->test.n, d)) {
         AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "%zu rows of %zu features are too many",
                    b->fitted + b->test.n, d);
     }
     AMUN__TRY(amun__alloc(b->ctx, &b->x, count, sizeof *b->x));
     AMUN__TRY(amun__alloc(b->ctx, &b->y, b->fitted, sizeof *b->y));
-    AMUN__TRY(amun__alloc(b->ctx, &order, all, sizeof *order));
-    for (size_t i = 0; i < all; i++) {
-        order[i] = (int64_t)i;
-    }
-    if (b->fitted < all) {
-        amun__rng rng;
-        amun__rng_open(&rng, b->opts->seed, AMUN__RNG_SUBSAMPLE, AMUN__DRAW_PROBE, 0);
-        amun__rng_shuffle(&rng, order, all);
-    }
     for (size_t i = 0; i < b->fitted; i++) {
-        memcpy(b->x + i * d, b->fit.x + (size_t)order[i] * d, d * sizeof *b->x);
-        b->y[i] = b->fit.label[order[i]];
+        const size_t row = b->fit.n > b->fitted ? (size_t)b->order[i] : i;
+        memcpy(b->x + i * d, b->fit.x + row * d, d * sizeof *b->x);
+        b->y[i] = b->fit.label[row];
     }
     memcpy(b->x + b->fitted * d, b->test.x, b->test.n * d * sizeof *b->x);
     AMUN__TRY(amun__standardise(b->x, b->fitted + b->test.n, b->fitted, d));
 fail:
-    amun__free(b->ctx, order);
     return status;
 }
 
@@ -214,6 +222,7 @@ amun_status amun_probe_compute(amun_probe *result, double *logits, const amun_te
     AMUN__TRY(amun__forget_read(b.ctx, &b.gone, forget, n_forget, b.classes));
     AMUN__TRY(amun__matrix_read(b.ctx, &b.fit, fit_view, fit_labels, "fit", b.classes));
     AMUN__TRY(amun__matrix_read(b.ctx, &b.test, test, test_labels, "test", b.classes));
+    AMUN__TRY(draw(&b, b.fit.n));
     AMUN__TRY(run(&b, &told));
     AMUN__TRY(amun__result_write(result, &told, sizeof told, "amun_probe"));
     if (logits != NULL) {
@@ -232,10 +241,13 @@ static amun_status run_on(bench *b, amun_probe *told, const amun_model *model,
                           const amun_dataset *train, const amun_dataset *test)
 {
     amun__threads threads;
+    const int32_t stage = b->opts->stage;
+    const size_t all = amun_dataset_count(train);
+    AMUN__CHECK(draw(b, all)); /* first: features of the others would be for nothing */
+    AMUN__CHECK(amun__matrix_take(&b->fit, model, train, b->fitted < all ? b->order : NULL,
+                                  b->fitted, "train", stage, b->classes, b->progress));
     AMUN__CHECK(
-        amun__matrix_take(&b->fit, model, train, "train", b->opts->stage, b->classes, b->progress));
-    AMUN__CHECK(
-        amun__matrix_take(&b->test, model, test, "test", b->opts->stage, b->classes, b->progress));
+        amun__matrix_take(&b->test, model, test, NULL, 0, "test", stage, b->classes, b->progress));
     AMUN__CHECK(amun__threads_begin(b->ctx, &threads));
     amun_status status = run(b, told);
     amun__threads_end(&threads);

@@ -1,6 +1,7 @@
 /* prototype.c - a head whose rows of the forget classes are mean features of a few samples. */
 #include "amun/probe.h"
 #include "core/linalg.h"
+#include "data/data.h"
 #include "mia/classes.h"
 #include "nn/graph.h"
 #include "nn/prefix.h"
@@ -277,6 +278,26 @@ static amun_status take_head(bench *b, const amun_model *model)
     return AMUN_OK;
 }
 
+/* Only the forgotten classes get new rows: features of the others would be for nothing. */
+static amun_status take_support(bench *b, const amun_model *model, const amun_dataset *train,
+                                amun__progress_state *progress)
+{
+    const size_t all = amun_dataset_count(train);
+    size_t count = 0;
+    int64_t *indices = NULL;
+    AMUN__CHECK(amun__alloc(b->ctx, &indices, all, sizeof *indices));
+    for (size_t i = 0; i < all; i++) {
+        const int32_t label = amun__dataset_label(train, i);
+        if (label >= 0 && (size_t)label < b->classes && b->gone[label]) {
+            indices[count++] = (int64_t)i;
+        }
+    }
+    amun_status status = amun__matrix_take(&b->support, model, train, indices, count, "train", 0,
+                                           b->classes, progress);
+    amun__free(b->ctx, indices);
+    return status;
+}
+
 /* Caller holds begin_read. */
 static amun_status run_on(bench *b, amun_prototype *told, const amun_model *model,
                           const amun_dataset *train, const amun_dataset *test,
@@ -285,8 +306,8 @@ static amun_status run_on(bench *b, amun_prototype *told, const amun_model *mode
     amun__threads threads;
     AMUN__CHECK(take_head(b, model));
     AMUN__CHECK(amun__forget_read(b->ctx, &b->gone, forget, n_forget, b->classes));
-    AMUN__CHECK(amun__matrix_take(&b->support, model, train, "train", 0, b->classes, progress));
-    AMUN__CHECK(amun__matrix_take(&b->test, model, test, "test", 0, b->classes, progress));
+    AMUN__CHECK(take_support(b, model, train, progress));
+    AMUN__CHECK(amun__matrix_take(&b->test, model, test, NULL, 0, "test", 0, b->classes, progress));
     AMUN__CHECK(amun__threads_begin(b->ctx, &threads));
     amun_status status = run(b, told);
     amun__threads_end(&threads);

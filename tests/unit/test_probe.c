@@ -403,6 +403,13 @@ START_TEST(test_on_a_model)
     ck_ok(amun_probe_model(&b, model, train.data, test.data, gone, 1, NULL, &call));
     ck_assert(memcmp(&a, &b, sizeof a) == 0);
     ck_assert(w.calls > 2 && strcmp(w.phase, "probe") == 0);
+    amun_probe_options some; /* the same draw, whoever has the features */
+    ck_ok(amun_probe_options_init(&some, sizeof some));
+    some.limit = 40;
+    some.seed = 5;
+    ck_ok(amun_probe_compute(&a, NULL, &x[0], &y[0], &x[1], &y[1], 3, gone, 1, &some));
+    ck_ok(amun_probe_model(&b, model, train.data, test.data, gone, 1, &some, NULL));
+    ck_assert(memcmp(&a, &b, sizeof a) == 0 && a.fitted == 40);
     ck_ok(amun_model_get_tensor(model, "fc.weight", rows, 3 * WIDTH));
     ck_ok(amun_model_get_tensor(model, "fc.bias", bias, 3));
     ck_ok(amun_tensor_view_init(&row_view, rows, AMUN_DTYPE_F32, 2, (int64_t[]){3, WIDTH}));
@@ -411,6 +418,16 @@ START_TEST(test_on_a_model)
                                  NULL));
     ck_ok(amun_prototype_model(&d, model, train.data, test.data, gone, 1, NULL, NULL));
     ck_assert(memcmp(&c, &d, sizeof c) == 0);
+    amun_dataset *without = NULL;
+    int64_t others[N], kept = 0;
+    for (int64_t i = 0; i < N; i++) {
+        others[kept] = i;
+        kept += train.labels[i] != gone[0];
+    }
+    ck_ok(amun_dataset_subset(&without, train.data, others, (size_t)kept));
+    ck_fails(amun_prototype_model(&d, model, without, test.data, gone, 1, NULL, NULL),
+             AMUN_ERROR_INVALID_ARGUMENT, "support: 0 rows of class 1");
+    amun_dataset_unref(without);
     w = (watcher){.stop_at = 1};
     ck_fails(amun_probe_model(&b, model, train.data, test.data, gone, 1, NULL, &call),
              AMUN_ERROR_CANCELLED, "stopped");
