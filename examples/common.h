@@ -123,6 +123,8 @@ typedef struct ex_images {
 void ex_images_open(ex_images *images, amun_context *ctx, const char *path,
                     const char *labels_path);
 void ex_images_close(ex_images *images);
+/* The class that a row of logits says; of equals the first. */
+int64_t ex_argmax(const float *logits, size_t classes);
 
 /* ---- forget sets ----------------------------------------------------------------------------- */
 
@@ -201,6 +203,8 @@ typedef struct ex_training {
 void ex_recipe(amun_train_options *train, const char *arch);
 /* Are training images to be cropped and mirrored? As --augment says, else as suits the data. */
 bool ex_training_augments(const ex_training *training, const ex_data *data);
+/* Images as they are: neither cropped nor mirrored, nothing wiped out. */
+void ex_train_plain(amun_train_options *train);
 /* Lays the command line, --seed, and whether `data` may be augmented over `train`. --clip: at least
  * once in an epoch; the options for it are static, of the last call. */
 void ex_training_apply(amun_train_options *train, const ex_training *training, const ex_data *data);

@@ -12,22 +12,13 @@ bool compare_class_gone(const compare_job *job, int64_t label)
     return false;
 }
 
-static int64_t argmax(const float *logits, size_t classes)
-{
-    size_t best = 0;
-    for (size_t k = 1; k < classes; k++) {
-        best = logits[k] > logits[best] ? k : best;
-    }
-    return (int64_t)best;
-}
-
 static void accuracies(const table *t, row *r, size_t run)
 {
     size_t seen[2] = {0}, right[2] = {0}, right_df = 0;
     const float *test = r->out.test + run * t->test * t->classes;
     const float *forget = r->out.forget + run * t->forget * t->classes;
     for (size_t i = 0; i < t->test; i++) {
-        int64_t said = argmax(test + i * t->classes, t->classes);
+        int64_t said = ex_argmax(test + i * t->classes, t->classes);
         int gone = compare_class_gone(t->job, t->labels[i]);
         seen[gone]++;
         right[gone] += said == t->labels[i];
@@ -36,7 +27,7 @@ static void accuracies(const table *t, row *r, size_t run)
         }
     }
     for (size_t i = 0; i < t->forget; i++) {
-        right_df += argmax(forget + i * t->classes, t->classes) == t->forget_labels[i];
+        right_df += ex_argmax(forget + i * t->classes, t->classes) == t->forget_labels[i];
     }
     r->figures[ACC_R][run] = 100.0 * (double)right[0] / (double)seen[0];
     r->figures[ACC_F][run] = 100.0 * (double)right[1] / (double)seen[1];

@@ -164,8 +164,7 @@ static void read_row(compare_job *job, const char *text)
     ex_check(amun_unlearn_train_options_init(&row->train, sizeof row->train, row->opts.method));
     row->train.seed = (uint64_t)ex_args.seed;
     if (!ex_training_augments(&job->training, &job->data)) { /* as the originals were trained */
-        row->train.augment_pad = 0;
-        row->train.augment_flip = 0;
+        ex_train_plain(&row->train);
     }
     while (rest != NULL) {
         set_key(row, strsep(&rest, ":"));

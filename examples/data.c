@@ -135,6 +135,15 @@ void ex_images_close(ex_images *images)
     *images = (ex_images){0};
 }
 
+int64_t ex_argmax(const float *logits, size_t classes)
+{
+    size_t best = 0;
+    for (size_t k = 1; k < classes; k++) {
+        best = logits[k] > logits[best] ? k : best;
+    }
+    return (int64_t)best;
+}
+
 /* ---- forget sets ----------------------------------------------------------------------------- */
 
 static int64_t read_index(const char *path, const char *text, char **end)
@@ -312,6 +321,13 @@ bool ex_training_augments(const ex_training *training, const ex_data *data)
     return training->augment > 0 || (training->augment < 0 && data->augment != 0);
 }
 
+void ex_train_plain(amun_train_options *train)
+{
+    train->augment_pad = 0;
+    train->augment_flip = 0;
+    train->augment_cutout = 0;
+}
+
 void ex_training_apply(amun_train_options *train, const ex_training *training, const ex_data *data)
 {
     train->epochs = training->epochs >= 0 ? (int32_t)training->epochs : train->epochs;
@@ -323,9 +339,7 @@ void ex_training_apply(amun_train_options *train, const ex_training *training, c
         train->schedule = schedule_of(training->schedule);
     }
     if (!ex_training_augments(training, data)) {
-        train->augment_pad = 0;
-        train->augment_flip = 0;
-        train->augment_cutout = 0;
+        ex_train_plain(train);
     }
     /* A checkpoint waits for the disk: not after epochs that take a moment. */
     train->checkpoint_every = 1 + (int32_t)(20000 / (amun_dataset_count(data->train) + 1));

@@ -166,8 +166,7 @@ static void fine_tune_options(const job *j, amun_train_options *opts, const fine
     opts->clip = j->train.clip;
     opts->seed = (uint64_t)ex_args.seed;
     if (!j->unlearn_augment) {
-        opts->augment_pad = 0;
-        opts->augment_flip = 0;
+        ex_train_plain(opts);
     }
 }
 

@@ -44,12 +44,11 @@ static double mirrored_accuracy(const amun_model *model, const ex_data *data)
             mirror(images, n * rows, width);
         }
         for (size_t i = 0; i < n; i++) {
-            const float *a = logits + i * classes, *b = a + n * classes;
-            size_t best = 0;
-            for (size_t k = 1; k < classes; k++) {
-                best = a[k] + b[k] > a[best] + b[best] ? k : best;
+            float *sum = logits + i * classes;
+            for (size_t k = 0; k < classes; k++) {
+                sum[k] += sum[n * classes + k];
             }
-            right += (int64_t)best == labels[i];
+            right += ex_argmax(sum, classes) == labels[i];
         }
     }
     free(images);

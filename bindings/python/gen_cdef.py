@@ -148,7 +148,8 @@ def version(folder):
     return re.search(r'#define AMUN_VERSION_STRING "([^"]+)"', text).group(1)
 
 
-def render(folder):
+def interface(folder):
+    """(declarations as C text, the same as statements)."""
     macros, blocks, statements = [], [], []
     for path in headers_in_order(folder):
         text = strip_comments(path.read_text(encoding="utf-8"))
@@ -157,11 +158,16 @@ def render(folder):
         statements += found
         if found:
             blocks.append("/* " + path.name + " */\n" + "\n".join(pretty(s) for s in found))
-    enums, fields = tables(statements)
     defines = "\n".join("#define %s %d" % pair for pair in macros)
+    return "\n" + defines + "\n\n" + "\n\n".join(blocks) + "\n", statements
+
+
+def render(folder):
+    cdef, statements = interface(folder)
+    enums, fields = tables(statements)
     form = {"indent": 1, "width": 96, "sort_dicts": False}
     return ('"""The C interface. Written by gen_cdef.py from include/amun/*.h; do not edit."""\n\n'
-            'CDEF = """\n' + defines + "\n\n" + "\n\n".join(blocks) + '\n"""\n\n'
+            'CDEF = """' + cdef + '"""\n\n'
             "VERSION = \"%s\"\n\n" % version(folder) +
             "# enumeration: its names without their common beginning\n"
             "ENUMS = " + pprint.pformat(enums, **form) + "\n\n"
@@ -263,9 +269,7 @@ def main():
     if args.self_test:
         sys.exit("\n".join(self_test()) or None)
     files = render_all(HEADERS)
-    scope = {}
-    exec(files["_cdef.py"], scope)  # pylint: disable=exec-used
-    cdef = scope["CDEF"]
+    cdef, _ = interface(HEADERS)
     if args.check:
         stale = ["src/amun/" + name for name, text in [*files.items(), ("_ffi.py", None)]
                  if not is_current(name, text, cdef)]

@@ -9,19 +9,25 @@ SEARCH_STEPS = 50
 LR, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
 
 
+def network(arch, weights, shape):
+    """A PyTorch network with the weights of a safetensors file, for images of that shape."""
+    import torch
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+    import safetensors_np
+    import torch_nets
+    net = torch_nets.make(arch, shape[1], 10, shape[2])
+    tensors, _ = safetensors_np.load(weights)
+    net.load_state_dict({name: torch.from_numpy(value.copy()).reshape(value.shape)
+                         for name, value in tensors.items()})
+    return net
+
+
 class Torch:
     def __init__(self, options, weights, images, labels):
         import torch
         import torch.nn.functional as F
-        here = os.path.dirname(os.path.abspath(__file__))
-        sys.path.insert(0, os.path.join(here, "..", "interop"))
-        import safetensors_np
-        import torch_nets
         self.torch, self.F, self.options = torch, F, options
-        net = torch_nets.make(options.arch, images.shape[1], 10, images.shape[2])
-        tensors, _ = safetensors_np.load(weights)
-        net.load_state_dict({name: torch.from_numpy(value.copy()).reshape(value.shape)
-                             for name, value in tensors.items()})
+        net = network(options.arch, weights, images.shape)
         self.all_images = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
         self.all_labels = torch.from_numpy(labels)
         self.use(options.batch, options.threads)

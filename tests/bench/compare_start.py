@@ -18,17 +18,12 @@ def child_amun(weights, images, threads):
 
 
 def child_torch(weights, images, arch, threads):
-    sys.path.insert(0, os.path.join(HERE, "..", "interop"))
     import numpy as np
     import torch
-    import safetensors_np
-    import torch_nets
+    from compare_sides import network
     torch.set_num_threads(threads)
     pixels = np.load(images)[:1]
-    net = torch_nets.make(arch, pixels.shape[1], 10, pixels.shape[2])
-    tensors, _ = safetensors_np.load(weights)
-    net.load_state_dict({name: torch.from_numpy(value.copy()).reshape(value.shape)
-                         for name, value in tensors.items()})
+    net = network(arch, weights, pixels.shape)
     with torch.no_grad():
         return net.eval()(torch.from_numpy(pixels)).numpy()
 
