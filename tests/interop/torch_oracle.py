@@ -2,7 +2,8 @@
 """The engine against PyTorch in double precision, on the same safetensors and the same batch:
 logits, input gradient, every parameter gradient, running statistics, and ten SGD steps.
 
-  torch_oracle.py ENGINE_DUMP [ARCH ...]   compare; exit status 77 where torch is missing
+  torch_oracle.py ENGINE_DUMP [ARCH ...]   compare; exit status 77 where torch is missing;
+                                           `large` and `small` stand for parts of all
   torch_oracle.py ENGINE_DUMP golden FILE  write values for tests/unit/test_golden.c
 """
 import json
@@ -30,8 +31,6 @@ LR = 0.01
 # with millions of ReLUs are compared where none can flip (torch_nets.stir), small ones as they are.
 CASES = [
     ("resnet18", 3, 10, 32, 4, "default", 0, True),
-    ("resnet18", 3, 10, 32, 4, "default", 1, True),
-    ("resnet18-standard", 3, 10, 32, 4, "default", 0, True),
     ("resnet18-standard", 3, 10, 32, 4, "default", 1, True),
     ("resnet20", 3, 100, 32, 8, "default", 0, True),
     ("resnet8", 3, 10, 32, 8, "default", 1, True),
@@ -39,9 +38,9 @@ CASES = [
     ("simple_conv", 3, 10, 12, 2, "default", 0, False),
     ("simple_conv", 1, 10, 12, 8, "reference", 1, False),
     ("convnet", 3, 10, 32, 4, "default", 0, True),
-    ("convnet", 1, 10, 17, 8, "reference", 1, True),
+    ("convnet", 1, 10, 17, 2, "reference", 1, True),
     ("digits", 1, 10, 8, 4, "default", 0, False),
-    ("digits", 1, 10, 8, 16, "reference", 1, False),
+    ("digits", 1, 10, 8, 6, "reference", 1, False),
     ("simple_conv_reflect", 1, 10, 11, 4, "default", 0, True),
     ("simple_conv_reflect", 1, 10, 6, 4, "reference", 0, True),
     ("resnet8-nobn", 3, 10, 12, 2, "default", 0, False),
@@ -55,6 +54,7 @@ CASES = [
 ]
 # Compared by the names and shapes of their tensors alone: the same code with other numbers.
 NAMES = ["resnet20-nobn", "vgg13", "vgg16", "vgg19"]
+LARGE = ("resnet18-", "dla", "vgg", "densenet")
 # Fewer steps where they are slow, and where a max pool can switch between two nearly equal inputs,
 # which rounding decides as it does ReLUs.
 STEPS_OF = {"convnet": 3, "dla": 3, "dla-nobn": 3, "vgg11": 3, "densenet121": 2, "resnet18-lotos": 3,
@@ -237,10 +237,17 @@ def check_case(driver, folder, case, given):
     return ours, theirs, limits
 
 
+def wanted(arch, only, backend="default"):
+    part = "large" if arch.startswith(LARGE) else "small"
+    if backend == "reference" and os.environ.get("AMUN_CONV"):
+        return False  # it has one kind of convolution
+    return not only or arch in only or part in only
+
+
 def compare(driver, only):
     failures = 0
     for case in CASES:
-        if only and case[0] not in only:
+        if not wanted(case[0], only, case[5]):
             continue
         for given in inputs(case):
             with tempfile.TemporaryDirectory() as folder:
@@ -255,7 +262,7 @@ def compare(driver, only):
             print("    %-18s %.1e  (limit %.0e, torch float32 %.1e)%s" % (
                 name, ours[name], limits[name], theirs[name], "  <--" if name in bad else ""), flush=True)
     for arch in NAMES:
-        if not only or arch in only:
+        if wanted(arch, only):
             with tempfile.TemporaryDirectory() as folder:
                 print("ok", arch, check_names(driver, folder, arch), "parameters", flush=True)
     return 1 if failures else 0
