@@ -102,6 +102,12 @@ amun_model *ex_model_create(amun_context *ctx, const ex_data *data, const char *
     opts.height = data->shape[1];
     opts.width = data->shape[2];
     opts.seed = seed;
+    if (data->shape[0] == 3 && strstr(arch, "-nobn") != NULL) {
+        /* Of CIFAR-10's pixels. No batch norm centres them, and then resnet8-nobn learns in two
+         * epochs less than a third of the images, instead of 42 % in one. */
+        opts.mean = 0.473;
+        opts.std = 0.251;
+    }
     ex_check(amun_model_create(&model, ctx, arch, &opts));
     return model;
 }
@@ -277,6 +283,8 @@ void ex_recipe(amun_train_options *train, const char *arch)
         {"convnet", 13, 128, 1, 0.2, 8e-4, 0.2, AMUN_SCHEDULE_ONECYCLE, 3, 0},
         {"resnet8", 30, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
         {"resnet20", 40, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
+        {"resnet8-nobn", 30, 128, 1, 0.1, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
+        {"resnet20-nobn", 40, 128, 1, 0.1, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
     };
     ex_check(amun_train_options_init(train, sizeof *train)); /* that of the paper for resnet18 */
     for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++) {

@@ -151,6 +151,22 @@ static amun_status unknown_name(const char *arch)
                       arch, names);
 }
 
+/* The first node, where the options ask for it. */
+static void normalise(amun__arch_net *net)
+{
+    enum { MOST_CHANNELS = 1024 }; /* of amun_model_options */
+    const amun_model_options *o = net->opts;
+    if (net->status != AMUN_OK || (o->mean == 0 && o->std == 1)) {
+        return;
+    }
+    double mean[MOST_CHANNELS], std[MOST_CHANNELS];
+    for (int64_t c = 0; c < o->channels; c++) {
+        mean[c] = o->mean;
+        std[c] = o->std;
+    }
+    net->status = amun_graph_normalise(&net->at, net->graph, net->at, mean, std);
+}
+
 amun_status amun__arch_build(amun_graph **out, amun_context *ctx, const char *arch,
                              const amun_model_options *opts)
 {
@@ -164,6 +180,7 @@ amun_status amun__arch_build(amun_graph **out, amun_context *ctx, const char *ar
     }
     amun__arch_net net = {.arch = arch, .opts = opts};
     net.status = amun_graph_create(&net.graph, ctx, opts->channels, opts->height, opts->width);
+    normalise(&net);
     if (net.status == AMUN_OK) {
         entry->build(&net, entry->table);
     }

@@ -59,24 +59,30 @@ static amun_model_options shape_of(const amun_graph *graph, uint64_t seed)
                                 .channels = in->channels,
                                 .height = in->height,
                                 .width = in->width,
-                                .seed = seed};
+                                .seed = seed,
+                                .std = 1};
 }
 
 static const amun_model_options model_defaults = {
-    .classes = 10, .channels = 3, .height = 32, .width = 32};
+    .classes = 10, .channels = 3, .height = 32, .width = 32, .std = 1};
 static const amun__field model_fields[] = {
     AMUN__FIELD(amun_model_options, classes, AMUN__FIELD_I64, 2, 65536),
     AMUN__FIELD(amun_model_options, channels, AMUN__FIELD_I64, 1, 1024),
     AMUN__FIELD(amun_model_options, height, AMUN__FIELD_I64, 1, 4096),
     AMUN__FIELD(amun_model_options, width, AMUN__FIELD_I64, 1, 4096),
     AMUN__FIELD(amun_model_options, seed, AMUN__FIELD_U64, 0, 18446744073709551615.0),
+    AMUN__FIELD(amun_model_options, mean, AMUN__FIELD_F64, -1e12, 1e12),
+    AMUN__FIELD(amun_model_options, std, AMUN__FIELD_F64, 1e-12, 1e12),
 };
+static const size_t released_sizes[] = {48}; /* before mean and std */
 const amun__options_table amun__model_options_table = {
     .name = "amun_model_options",
     .size = sizeof(amun_model_options),
     .defaults = &model_defaults,
     .fields = model_fields,
     .field_count = sizeof model_fields / sizeof model_fields[0],
+    .released_sizes = released_sizes,
+    .released_count = sizeof released_sizes / sizeof released_sizes[0],
 };
 
 amun_status amun_model_options_init(amun_model_options *opts, size_t size)

@@ -364,6 +364,17 @@ static amun_status read_extent(const json_t *object, const char *key, int64_t *o
     return AMUN_OK;
 }
 
+/* Where the key is missing, `out` stays. */
+static amun_status read_number(const json_t *object, const char *key, double *out)
+{
+    const json_t *value = json_object_get(object, key);
+    if (value != NULL && !json_is_number(value)) {
+        return amun__fail(AMUN_ERROR_FORMAT, "amun.model has no valid \"%s\"", key);
+    }
+    *out = value != NULL ? json_number_value(value) : *out;
+    return AMUN_OK;
+}
+
 amun_status amun__weights_describe(const amun__safetensors *file, const char **arch,
                                    amun_model_options *opts)
 {
@@ -390,6 +401,8 @@ amun_status amun__weights_describe(const amun__safetensors *file, const char **a
     AMUN__TRY(read_extent(object, "channels", &opts->channels));
     AMUN__TRY(read_extent(object, "height", &opts->height));
     AMUN__TRY(read_extent(object, "width", &opts->width));
+    AMUN__TRY(read_number(object, "mean", &opts->mean));
+    AMUN__TRY(read_number(object, "std", &opts->std));
     *arch = name;
 fail:
     json_decref(object);
@@ -408,7 +421,10 @@ static amun_status make_metadata(json_t **out, const char *arch, const amun_mode
     json_t *sizes = json_pack("{s:I, s:I, s:I, s:I}", "classes", (json_int_t)shape->classes,
                               "channels", (json_int_t)shape->channels, "height",
                               (json_int_t)shape->height, "width", (json_int_t)shape->width);
-    if (sizes == NULL) {
+    bool normalised = shape->mean != 0 || shape->std != 1;
+    if (sizes == NULL ||
+        (normalised && (json_object_set_new(sizes, "mean", json_real(shape->mean)) != 0 ||
+                        json_object_set_new(sizes, "std", json_real(shape->std)) != 0))) {
         AMUN__FAIL(AMUN_ERROR_OUT_OF_MEMORY, "no memory for the metadata of the weights");
     }
     AMUN__TRY(amun__json_text(&text, sizes, 0));

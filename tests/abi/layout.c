@@ -92,13 +92,15 @@ FIELD(amun_pool_options, stride_w, 32, 8);
 FIELD(amun_pool_options, pad_h, 40, 8);
 FIELD(amun_pool_options, pad_w, 48, 8);
 
-SIZE(amun_model_options, 48);
+SIZE(amun_model_options, 64);
 FIELD(amun_model_options, struct_size, 0, 8);
 FIELD(amun_model_options, classes, 8, 8);
 FIELD(amun_model_options, channels, 16, 8);
 FIELD(amun_model_options, height, 24, 8);
 FIELD(amun_model_options, width, 32, 8);
 FIELD(amun_model_options, seed, 40, 8);
+FIELD(amun_model_options, mean, 48, 8);
+FIELD(amun_model_options, std, 56, 8);
 
 /* ---- clip.h -------------------------------------------------------------------------------- */
 

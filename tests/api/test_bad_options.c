@@ -453,7 +453,9 @@ static const range pool_ranges[] = {R_SLOW(pool, kernel_h, I64, 1, 1024),
                                     END};
 static const range model_ranges[] = {
     R_SLOW(model, classes, I64, 2, 65536), R_SLOW(model, channels, I64, 1, 1024),
-    R_SLOW(model, height, I64, 1, 4096), R_SLOW(model, width, I64, 1, 4096), END};
+    R_SLOW(model, height, I64, 1, 4096), R_SLOW(model, width, I64, 1, 4096),
+    R(model, mean, F64, -1e12, 1e12),    R(model, std, F64, 1e-12, 1e12),
+    END};
 static const range train_ranges[] = {R_SLOW(train, epochs, I32, 0, 100000),
                                      R(train, batch, I32, 1, 65536),
                                      R(train, lr, F64, 0, 1000),

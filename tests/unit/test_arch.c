@@ -1,4 +1,6 @@
 /* Named architectures: parameters, names, shapes, other image sizes, and what they refuse. */
+#include <unistd.h>
+
 #include "nets.h"
 
 static amun_model_options sizes(int64_t classes, int64_t channels, int64_t height, int64_t width)
@@ -7,7 +9,8 @@ static amun_model_options sizes(int64_t classes, int64_t channels, int64_t heigh
                                 .classes = classes,
                                 .channels = channels,
                                 .height = height,
-                                .width = width};
+                                .width = width,
+                                .std = 1};
 }
 
 static amun_graph *build(amun_context *ctx, const char *arch, amun_model_options opts)
@@ -343,6 +346,52 @@ START_TEST(test_runs)
 }
 END_TEST
 
+/* (x - mean) / std first: the plain network's answer to images that are scaled already; saved and
+ * loaded it says the same, and a file with an impossible std is refused. */
+START_TEST(test_normalised)
+{
+    enum { COUNT = 2 * 2 * 9 * 9 };
+    const char *path = test_path("arch_normalised.safetensors");
+    amun_context *ctx = NULL;
+    amun_model *plain = NULL, *model = NULL, *again = NULL;
+    amun_model_options opts = sizes(4, 2, 9, 9);
+    float *x = net_random(COUNT, 3, 0, 1), scaled[COUNT], logits[3][8];
+    ck_ok(amun_context_create(&ctx, NULL));
+    opts.seed = 5;
+    ck_ok(amun_model_create(&plain, ctx, "resnet8-nobn", &opts));
+    opts.mean = 0.25;
+    opts.std = 0.125;
+    ck_ok(amun_model_create(&model, ctx, "resnet8-nobn", &opts));
+    ck_ok(amun_model_save(model, path));
+    ck_ok(amun_model_load(&again, ctx, path));
+    for (int i = 0; i < COUNT; i++) {
+        scaled[i] = (x[i] - 0.25F) * 8;
+    }
+    amun_model *models[3] = {plain, model, again};
+    for (int m = 0; m < 3; m++) {
+        amun_tensor_view images, out;
+        ck_ok(amun_tensor_view_init(&images, m == 0 ? scaled : x, AMUN_DTYPE_F32, 4,
+                                    (int64_t[]){2, 2, 9, 9}));
+        ck_ok(amun_tensor_view_init(&out, logits[m], AMUN_DTYPE_F32, 2, (int64_t[]){2, 4}));
+        ck_ok(amun_model_predict(models[m], &images, &out, NULL));
+    }
+    for (int i = 0; i < 8; i++) {
+        ck_assert_float_eq_tol(logits[0][i], logits[1][i], 1e-5F);
+        ck_assert_float_eq(logits[1][i], logits[2][i]);
+    }
+    opts.std = 0;
+    amun_model *none = NULL;
+    ck_fails(amun_model_create(&none, ctx, "resnet8-nobn", &opts), AMUN_ERROR_INVALID_ARGUMENT,
+             "std");
+    amun_model_unref(plain);
+    amun_model_unref(model);
+    amun_model_unref(again);
+    amun_context_unref(ctx);
+    free(x);
+    (void)unlink(path);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("arch");
@@ -355,5 +404,6 @@ int main(void)
     tcase_add_test(tc, test_refused);
     tcase_add_test(tc, test_out_of_memory);
     tcase_add_test(tc, test_runs);
+    tcase_add_test(tc, test_normalised);
     return amun_test_main("arch", (TCase *[]){tc, NULL});
 }

@@ -97,7 +97,8 @@ static amun_model_options sizes(void)
                                 .channels = 1,
                                 .height = 4,
                                 .width = 4,
-                                .seed = 99};
+                                .seed = 99,
+                                .std = 1};
 }
 
 /* ---- good files --------------------------------------------------------------------------- */
@@ -141,6 +142,7 @@ START_TEST(test_round_trip)
     ck_assert_int_eq(opts.height, 4);
     ck_assert_int_eq(opts.width, 4);
     ck_assert_uint_eq(opts.seed, 0);
+    ck_assert(opts.mean == 0 && opts.std == 1);
     ck_assert_uint_eq(opts.struct_size, sizeof opts);
     ck_assert_str_eq(amun__safetensors_meta(file, "amun.format"), "1");
     ck_assert_str_eq(amun__safetensors_meta(file, "amun.epoch"), "12");
@@ -408,6 +410,9 @@ START_TEST(test_describe)
     ck_fails(describe(&n, meta_of("1", "{\"classes\":10}")), AMUN_ERROR_FORMAT, "\"channels\"");
     ck_fails(describe(&n, meta_of("1", "{\"classes\":0}")), AMUN_ERROR_FORMAT, "\"classes\"");
     ck_fails(describe(&n, meta_of("1", "{\"classes\":\"10\"}")), AMUN_ERROR_FORMAT, "\"classes\"");
+    char text[128];
+    snprintf(text, sizeof text, "%.*s,\"mean\":\"half\"}", (int)strlen(good) - 1, good);
+    ck_fails(describe(&n, meta_of("1", text)), AMUN_ERROR_FORMAT, "\"mean\"");
     ck_fails(describe(&n, json_pack("{s:s}", "format", "pt")), AMUN_ERROR_FORMAT, "amun.arch");
     ck_fails(describe(&n, NULL), AMUN_ERROR_FORMAT, "amun.arch");
     net_end(&n);

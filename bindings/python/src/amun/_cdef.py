@@ -200,6 +200,8 @@ typedef struct amun_model_options {
     int64_t height;
     int64_t width;
     uint64_t seed;
+    double mean;
+    double std;
 } amun_model_options;
 amun_status amun_model_options_init(amun_model_options *opts, size_t size);
 amun_status amun_model_create(amun_model **model, amun_context *ctx, const char *arch, const amun_model_options *opts);

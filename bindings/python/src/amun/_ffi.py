@@ -1,5 +1,5 @@
 """The C interface, parsed. Written by gen_cdef.py with cffi; do not edit."""
-# made from declarations with the SHA-256 e5892882910b94948e6e693d792a3518ad93084ee2301925c918995f6841632a
+# made from declarations with the SHA-256 cc65636fd83d06203dd6106f3c1df02c564ae7c677c0cdc0acdef2ccc9e506e3
 import _cffi_backend
 
 ffi = _cffi_backend.FFI('amun._ffi',
@@ -949,7 +949,9 @@ ffi = _cffi_backend.FFI('amun._ffi',
         b'\x00\x00\xEC\x11channels',
         b'\x00\x00\xEC\x11height',
         b'\x00\x00\xEC\x11width',
-        b'\x00\x00\xD0\x11seed'),
+        b'\x00\x00\xD0\x11seed',
+        b'\x00\x00\xA9\x11mean',
+        b'\x00\x00\xA9\x11std'),
         (b'\x00\x00\x04\xC8\x00\x00\x00\x02amun_pgd_options',
         b'\x00\x00\x1D\x11struct_size',
         b'\x00\x00\xA9\x11eps',

@@ -59,6 +59,8 @@ class ModelFields(TypedDict, total=False):
     height: int
     width: int
     seed: int
+    mean: float
+    std: float
 
 
 class SearchFields(TypedDict, total=False):

@@ -140,6 +140,9 @@ class ModelOptions(Options):
       height: default 32, range [1, 4096]
       width: default 32, range [1, 4096]
       seed: of the initial weights, default 0
+      mean: (x - mean) / std comes first, as amun_graph_normalise() does, here with the same
+          numbers for every channel; default 0, range [-1e12, 1e12]
+      std: default 1, range [1e-12, 1e12]. With both defaults there is no such node
     """
     _c_name = "amun_model_options"
     _init = "amun_model_options_init"
@@ -148,6 +151,8 @@ class ModelOptions(Options):
     height: int
     width: int
     seed: int
+    mean: float
+    std: float
 
     if TYPE_CHECKING:
         def __init__(self, **fields: Unpack[_fields.ModelFields]) -> None: ...

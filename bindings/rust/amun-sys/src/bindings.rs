@@ -405,6 +405,8 @@ pub struct amun_model_options {
     pub height: i64,
     pub width: i64,
     pub seed: u64,
+    pub mean: f64,
+    pub std: f64,
 }
 
 #[repr(C)]

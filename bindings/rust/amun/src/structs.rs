@@ -207,6 +207,10 @@ pub struct ModelOptions {
     pub width: i64,
     /// of the initial weights, default 0
     pub seed: u64,
+    /// (x - mean) / std comes first, as amun_graph_normalise() does, here with the same numbers for every channel; default 0, range \[-1e12, 1e12\]
+    pub mean: f64,
+    /// default 1, range \[1e-12, 1e12\]. With both defaults there is no such node
+    pub std: f64,
 }
 
 impl ModelOptions {
@@ -217,6 +221,8 @@ impl ModelOptions {
             height: raw.height,
             width: raw.width,
             seed: raw.seed,
+            mean: raw.mean,
+            std: raw.std,
         }
     }
 
@@ -229,6 +235,8 @@ impl ModelOptions {
         raw.height = self.height;
         raw.width = self.width;
         raw.seed = self.seed;
+        raw.mean = self.mean;
+        raw.std = self.std;
         Ok(kept.keep(raw))
     }
 }

@@ -111,6 +111,8 @@ pub fn structs() -> Vec<Struct> {
                 Field { name: "height", offset: offset_of!(amun_model_options, height), size: field_size(|s: &amun_model_options| &s.height) },
                 Field { name: "width", offset: offset_of!(amun_model_options, width), size: field_size(|s: &amun_model_options| &s.width) },
                 Field { name: "seed", offset: offset_of!(amun_model_options, seed), size: field_size(|s: &amun_model_options| &s.seed) },
+                Field { name: "mean", offset: offset_of!(amun_model_options, mean), size: field_size(|s: &amun_model_options| &s.mean) },
+                Field { name: "std", offset: offset_of!(amun_model_options, std), size: field_size(|s: &amun_model_options| &s.std) },
             ],
         },
         Struct {
