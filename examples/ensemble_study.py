@@ -45,6 +45,7 @@ def arguments():
                         help="of " + ", ".join(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--lr", default=None, help="learning rate")
     parser.add_argument("--augment", default=None, help="1 or 0: random crops and flips")
     parser.add_argument("--limit", type=int, default=1000, help="attacked test images")
     parser.add_argument("--eps", default="0.04")
@@ -71,7 +72,8 @@ def run(args, method, seed, surrogates=None):
                    "--out", str(stem), "--checkpoint", str(stem) + ".checkpoint",
                    "--eps", args.eps, "--json", str(part), *METHODS[method]]
         for option, value in (("--data", args.data), ("--arch", args.arch),
-                              ("--epochs", args.epochs), ("--augment", args.augment)):
+                              ("--epochs", args.epochs), ("--lr", args.lr),
+                              ("--augment", args.augment)):
             command += [option, str(value)] if value is not None else []
         command += (["--surrogates", str(surrogates), "--limit", str(args.limit),
                      "--attack-steps", args.attack_steps] if surrogates
