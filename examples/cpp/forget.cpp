@@ -16,7 +16,7 @@ try {
     ok(amun_forget_indices(order, 1797, 1797, 0)), ok(amun_forget_indices(forget, 90, 900, 1));
     auto seen = made(amun_dataset_unref, amun_dataset_subset, &*all, order, 900);
     auto unseen = made(amun_dataset_unref, amun_dataset_subset, &*all, order + 900, 897);
-    amun_model_options size = {sizeof size, 10, 1, 8, 8, 0};
+    amun_model_options size = {sizeof size, 10, 1, 8, 8, 0, 0, 0};
     auto net = made(amun_model_unref, amun_model_create, &*ctx, "digits", &size);
     amun_train_options how;
     ok(amun_unlearn_train_options_init(&how, sizeof how, AMUN_UNLEARN_RETRAIN));

@@ -133,7 +133,7 @@ typedef struct amun_model_options {
     uint64_t seed;    /**< of the initial weights, default 0 */
     double mean;      /**< (x - mean) / std comes first, as amun_graph_normalise() does, here with the same
                            numbers for every channel; default 0, range [-1e12, 1e12] */
-    double std;       /**< default 1, range [1e-12, 1e12]. With both defaults there is no such node */
+    double std;       /**< default 0: there is no such node, and mean must be 0; else range [1e-12, 1e12] */
 } amun_model_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */
 AMUN_API amun_status amun_model_options_init(amun_model_options *opts, size_t size);

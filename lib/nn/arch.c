@@ -156,7 +156,12 @@ static void normalise(amun__arch_net *net)
 {
     enum { MOST_CHANNELS = 1024 }; /* of amun_model_options */
     const amun_model_options *o = net->opts;
-    if (net->status != AMUN_OK || (o->mean == 0 && o->std == 1)) {
+    if (net->status == AMUN_OK && o->std == 0 && o->mean != 0) {
+        net->status = amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
+                                 "amun_model_options.mean is %g, but std is 0: nothing is normalised",
+                                 o->mean);
+    }
+    if (net->status != AMUN_OK || o->std == 0) {
         return;
     }
     double mean[MOST_CHANNELS], std[MOST_CHANNELS];

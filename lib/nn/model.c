@@ -59,12 +59,11 @@ static amun_model_options shape_of(const amun_graph *graph, uint64_t seed)
                                 .channels = in->channels,
                                 .height = in->height,
                                 .width = in->width,
-                                .seed = seed,
-                                .std = 1};
+                                .seed = seed};
 }
 
 static const amun_model_options model_defaults = {
-    .classes = 10, .channels = 3, .height = 32, .width = 32, .std = 1};
+    .classes = 10, .channels = 3, .height = 32, .width = 32};
 static const amun__field model_fields[] = {
     AMUN__FIELD(amun_model_options, classes, AMUN__FIELD_I64, 2, 65536),
     AMUN__FIELD(amun_model_options, channels, AMUN__FIELD_I64, 1, 1024),
@@ -72,7 +71,7 @@ static const amun__field model_fields[] = {
     AMUN__FIELD(amun_model_options, width, AMUN__FIELD_I64, 1, 4096),
     AMUN__FIELD(amun_model_options, seed, AMUN__FIELD_U64, 0, 18446744073709551615.0),
     AMUN__FIELD(amun_model_options, mean, AMUN__FIELD_F64, -1e12, 1e12),
-    AMUN__FIELD(amun_model_options, std, AMUN__FIELD_F64, 1e-12, 1e12),
+    AMUN__FIELD(amun_model_options, std, AMUN__FIELD_F64, 0, 1e12),
 };
 static const size_t released_sizes[] = {48}; /* before mean and std */
 const amun__options_table amun__model_options_table = {

@@ -421,7 +421,7 @@ static amun_status make_metadata(json_t **out, const char *arch, const amun_mode
     json_t *sizes = json_pack("{s:I, s:I, s:I, s:I}", "classes", (json_int_t)shape->classes,
                               "channels", (json_int_t)shape->channels, "height",
                               (json_int_t)shape->height, "width", (json_int_t)shape->width);
-    bool normalised = shape->mean != 0 || shape->std != 1;
+    bool normalised = shape->std != 0;
     if (sizes == NULL ||
         (normalised && (json_object_set_new(sizes, "mean", json_real(shape->mean)) != 0 ||
                         json_object_set_new(sizes, "std", json_real(shape->std)) != 0))) {

@@ -109,6 +109,7 @@ static amun_status init_model(void *o, size_t n)
     if (status == AMUN_OK) {
         ((amun_model_options *)o)->channels = 1;
         ((amun_model_options *)o)->height = ((amun_model_options *)o)->width = 8;
+        ((amun_model_options *)o)->std = n >= sizeof(amun_model_options); /* as any mean wants it */
     }
     return status;
 }
@@ -454,7 +455,7 @@ static const range pool_ranges[] = {R_SLOW(pool, kernel_h, I64, 1, 1024),
 static const range model_ranges[] = {
     R_SLOW(model, classes, I64, 2, 65536), R_SLOW(model, channels, I64, 1, 1024),
     R_SLOW(model, height, I64, 1, 4096), R_SLOW(model, width, I64, 1, 4096),
-    R(model, mean, F64, -1e12, 1e12),    R(model, std, F64, 1e-12, 1e12),
+    R(model, mean, F64, -1e12, 1e12),    R(model, std, F64, 0, 1e12),
     END};
 static const range train_ranges[] = {R_SLOW(train, epochs, I32, 0, 100000),
                                      R(train, batch, I32, 1, 65536),

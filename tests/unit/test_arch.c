@@ -9,8 +9,7 @@ static amun_model_options sizes(int64_t classes, int64_t channels, int64_t heigh
                                 .classes = classes,
                                 .channels = channels,
                                 .height = height,
-                                .width = width,
-                                .std = 1};
+                                .width = width};
 }
 
 static amun_graph *build(amun_context *ctx, const char *arch, amun_model_options opts)

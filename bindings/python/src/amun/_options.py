@@ -142,7 +142,7 @@ class ModelOptions(Options):
       seed: of the initial weights, default 0
       mean: (x - mean) / std comes first, as amun_graph_normalise() does, here with the same
           numbers for every channel; default 0, range [-1e12, 1e12]
-      std: default 1, range [1e-12, 1e12]. With both defaults there is no such node
+      std: default 0: there is no such node, and mean must be 0; else range [1e-12, 1e12]
     """
     _c_name = "amun_model_options"
     _init = "amun_model_options_init"

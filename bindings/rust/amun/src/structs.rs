@@ -209,7 +209,7 @@ pub struct ModelOptions {
     pub seed: u64,
     /// (x - mean) / std comes first, as amun_graph_normalise() does, here with the same numbers for every channel; default 0, range \[-1e12, 1e12\]
     pub mean: f64,
-    /// default 1, range \[1e-12, 1e12\]. With both defaults there is no such node
+    /// default 0: there is no such node, and mean must be 0; else range \[1e-12, 1e12\]
     pub std: f64,
 }
 
