@@ -346,7 +346,7 @@ START_TEST(test_runs)
 END_TEST
 
 /* (x - mean) / std first: the plain network's answer to images that are scaled already; saved and
- * loaded it says the same, and a file with an impossible std is refused. */
+ * loaded it says the same, and a mean without a deviation is refused. */
 START_TEST(test_normalised)
 {
     enum { COUNT = 2 * 2 * 9 * 9 };
