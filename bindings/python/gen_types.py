@@ -210,17 +210,18 @@ class Writer:
                       "        def __init__(self, **fields: Unpack[_fields.%s]) -> None: ..."
                       % name.replace("Options", "Fields")]
 
-    def result_type(self, struct, kind, field, extent):
+    def result_type(self, struct, kind, field, extent, told):
         base = kind.replace("const ", "")
         if (struct, field) in FLAGS:
             return "bool"
         plain = class_name(base) if base in self.headers.enums else NUMBERS.get(base, "Any")
-        plain = "Optional[str]" if base == "char *" else plain
+        if base == "char *":  # of which the documentation says so if it may be NULL
+            plain = "Optional[str]" if re.search(r"\bNULL\b", told) else "str"
         return "Tuple[%s, ...]" % plain if extent else plain
 
     def result(self, struct):
         doc, fields = self.headers.structs[struct]
-        shown = [(python_name(field), self.result_type(struct, kind, field, extent),
+        shown = [(python_name(field), self.result_type(struct, kind, field, extent, told),
                   self.text(told)) for kind, field, extent, told in fields
                  if field != "struct_size" and not field.startswith("reserved")]
         shown += MORE_FIELDS.get(struct, [])

@@ -202,6 +202,19 @@ amun_status amun_model_set_tensor(amun_model *model, const char *name, const flo
     return AMUN_OK;
 }
 
+void amun__model_scale_shifts(const amun_model *model, float *diff, float factor)
+{
+    const amun_graph *graph = model->graph;
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i].kind == AMUN__NODE_BATCHNORM) {
+            const amun__param *shift = &graph->params[graph->nodes[i].bias];
+            for (size_t k = 0; k < shift->count; k++) {
+                diff[shift->offset + k] *= factor;
+            }
+        }
+    }
+}
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 /* What the reader of weights says, it says of tensors: which file they are in comes in front. */
@@ -238,6 +251,31 @@ fail:
     return status;
 }
 
+/* A file that names its architecture also says how that saw its images: weights of scaled images
+ * would fit a model without the node, and predict nonsense. Graphs of the user's own have nodes
+ * that no file describes. */
+static amun_status check_normalisation(const amun_model *model, const amun__safetensors *file)
+{
+    const char *arch = amun__safetensors_meta(file, "amun.arch");
+    if (arch == NULL || strcmp(arch, AMUN__MODEL_CUSTOM) == 0 ||
+        strcmp(model->arch, AMUN__MODEL_CUSTOM) == 0 ||
+        amun__safetensors_meta(file, "amun.model") == NULL ||
+        amun__safetensors_meta(file, "amun.format") == NULL) {
+        return AMUN_OK;
+    }
+    amun_model_options theirs;
+    const amun_model_options *ours = &model->shape;
+    AMUN__CHECK(amun__weights_describe(file, &arch, &theirs));
+    if (theirs.mean != ours->mean || theirs.std != ours->std) {
+        return amun__fail(
+            AMUN_ERROR_FORMAT,
+            "these are weights for images with mean %g and std %g, the model has mean "
+            "%g and std %g (std 0: images as they are)",
+            theirs.mean, theirs.std, ours->mean, ours->std);
+    }
+    return AMUN_OK;
+}
+
 amun_status amun_model_load_weights(amun_model *model, const char *path)
 {
     amun__enter();
@@ -246,7 +284,11 @@ amun_status amun_model_load_weights(amun_model *model, const char *path)
     AMUN__CHECK(amun__safetensors_open(&file, model->object.ctx, path));
     amun_status status = amun__model_begin_write(model);
     if (status == AMUN_OK) {
-        status = name_file(amun__weights_read(&model->params, file, true), path);
+        status = check_normalisation(model, file);
+        if (status == AMUN_OK) {
+            status = amun__weights_read(&model->params, file, true);
+        }
+        status = name_file(status, path);
         amun__model_end_write(model);
     }
     amun__safetensors_close(file);

@@ -3,7 +3,8 @@
  * A checkpoint is a safetensors file: "amun.values" F32 (trainable scalars first, then running
  * statistics), "amun.velocity" F32, "amun.second" F32 (Adam), "amun.tracked" I64, the same with
  * ".1", ".2", ... for further models, "amun.extra.*" F32 for what else a method goes on from, and
- * metadata with a hash of all of it. It is replaced atomically, so that a run killed at any moment finds a whole one. */
+ * metadata with a hash of all of it. It is replaced atomically, so that a run killed at any moment
+ * finds a whole one. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,25 +29,32 @@ static amun_status set_text(json_t *object, const char *key, const char *text)
     return AMUN_OK;
 }
 
+/* Options that came after the first checkpoints. At their defaults they are not written, so that a
+ * checkpoint of before is still one of the same training. */
+static const char *const later_options[] = {"optimiser", "augment_cutout", "batchnorm_bias_factor"};
+
 /* Options as JSON text, without those that do not change the result. */
 static amun_status set_options(json_t *object, const amun_train_options *options)
 {
-    json_t *json = NULL;
+    json_t *json = NULL, *defaults = NULL;
     char *text = NULL;
     amun_status status = AMUN_OK;
     AMUN__TRY(amun__train_options_json(&json, options));
+    AMUN__TRY(amun__json_options(&defaults, &amun__train_options_table,
+                                 amun__train_options_table.defaults));
     json_object_del(json, "checkpoint");
     json_object_del(json, "checkpoint_every");
-    if (options->optimiser == AMUN_OPTIMISER_SGD) { /* as before there was a choice */
-        json_object_del(json, "optimiser");
-    }
-    if (options->augment_cutout == 0) {
-        json_object_del(json, "augment_cutout");
+    for (size_t i = 0; i < sizeof later_options / sizeof later_options[0]; i++) {
+        const char *name = later_options[i];
+        if (json_equal(json_object_get(json, name), json_object_get(defaults, name))) {
+            json_object_del(json, name);
+        }
     }
     AMUN__TRY(amun__json_text(&text, json, 0));
     AMUN__TRY(set_text(object, options_key, text));
 fail:
     free(text);
+    json_decref(defaults);
     json_decref(json);
     return status;
 }

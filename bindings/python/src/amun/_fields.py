@@ -247,6 +247,7 @@ class TrainFields(TypedDict, total=False):
     clip: Union[ClipOptions, Mapping[str, Any], None]
     optimiser: Union[Optimiser, str]
     augment_cutout: int
+    batchnorm_bias_factor: float
 
 
 class LotosFields(TypedDict, total=False):

@@ -212,9 +212,9 @@ class Model(Handle):
         load_state_dict(self, state)
 
     @property
-    def arch(self) -> Optional[str]:
+    def arch(self) -> str:
         """Name of the architecture, "custom" for an own graph."""
-        return text(lib.amun_model_arch(self._c)) or None
+        return text(lib.amun_model_arch(self._c))
 
     @property
     def classes(self) -> int:

@@ -25,7 +25,7 @@ class Progress(NamedTuple):
       metric: phase's own figure (accuracy, flipped share), NaN where there is none
       seconds: since the call began
     """
-    phase: Optional[str]
+    phase: str
     step: int
     total: int
     loss: float
@@ -616,7 +616,7 @@ class LayerSpectrum(NamedTuple):
       converged: 1: the stop test was met for all values, or nothing had to be iterated; 0 after
           LEGACY's iterations, which have no test
     """
-    name: Optional[str]
+    name: str
     batchnorm: Optional[str]
     kind: LayerKind
     node: int
