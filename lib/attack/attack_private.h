@@ -45,7 +45,7 @@ amun_failure_policy amun__attack_policy(const amun_attack *attack);
 /* {"attack": "search", "options": {...}} */
 amun_status amun__attack_json(json_t **out, const amun_attack *attack);
 
-/* ---- job (job.c; the struct is in attack.h) -----------------------------------------------------
+/* ---- samples of a job (workspace.c; the struct is in attack.h) ----------------------------------
  */
 
 int64_t amun__job_id(const amun__job *job, size_t row);
@@ -57,7 +57,7 @@ amun_status amun__job_finish(amun__job *job, size_t row, const amun_attack_recor
 amun_status amun__job_tick(const amun__job *job, uint64_t step, uint64_t total);
 bool amun__job_failed(const amun_attack_record *record);
 
-/* ---- workspace (job.c) ----------------------------------------------------------------------- */
+/* ---- workspace (workspace.c) ------------------------------------------------------------------ */
 
 /* Leased plans and dense arrays for their batch, one row per slot. */
 typedef struct amun__workspace {
