@@ -18,7 +18,7 @@ train, test = digits.subset(order[:900]), digits.subset(order[900:])
 forget = amun.forget_indices(90, len(train), seed=1)
 
 model = amun.Model.create("digits", channels=1, height=8, width=8, context=context)
-trained = amun.train(model, train, recipe)
+trained = amun.train(model, train, options=recipe)
 advset = amun.AdvSet.build(amun.Attack.search(context=context), model, train, forget)
 print("forget samples with an adversarial example: %d of %d" % (advset.found, len(advset)))
 
