@@ -274,14 +274,13 @@ void ex_recipe(amun_train_options *train, const char *arch)
         int32_t epochs, batch, nesterov;
         double lr, weight_decay, label_smoothing;
         amun_schedule schedule;
-        int32_t pad;
-        double batchnorm_bias_factor;
+        int32_t pad, cutout;
     } recipes[] = {
         /* No weight decay: this small net is to remember its samples. A batch of 30 goes into 900,
          * 810 (retraining), 990 and 180 (AMUN), so that no batch is too small for its statistics.
          */
         {"digits", 20, 30, 0, 0.02, 0.0, 0.0, AMUN_SCHEDULE_COSINE, 0, 0},
-        {"convnet", 14, 128, 1, 0.2, 8e-4, 0.2, AMUN_SCHEDULE_ONECYCLE, 3, 32},
+        {"convnet", 13, 128, 1, 0.2, 8e-4, 0.2, AMUN_SCHEDULE_ONECYCLE, 3, 0},
         {"resnet8", 30, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
         {"resnet20", 40, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
         /* At 0.1 a member of an ensemble with LOTOS stayed at 10 %. */
@@ -299,7 +298,7 @@ void ex_recipe(amun_train_options *train, const char *arch)
             train->label_smoothing = recipes[i].label_smoothing;
             train->schedule = recipes[i].schedule;
             train->augment_pad = recipes[i].pad;
-            train->batchnorm_bias_factor = recipes[i].batchnorm_bias_factor;
+            train->augment_cutout = recipes[i].cutout;
         }
     }
 }

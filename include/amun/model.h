@@ -160,8 +160,7 @@ AMUN_API amun_model *amun_model_ref(amun_model *model);
 AMUN_API void amun_model_unref(amun_model *model);
 
 /** Draws fresh initial weights from `seed`: convolutions and linear layers U(-b, b) with
- *  b = 1 / sqrt(fan-in), batch norm 1 and 0, running mean 0 and variance 1; in "convnet" cosine patterns
- *  and identities take the place of some filters (docs/architectures.md). @since 0.1 */
+ *  b = 1 / sqrt(fan-in), batch norm 1 and 0, running mean 0 and variance 1. @since 0.1 */
 AMUN_API amun_status amun_model_reset(amun_model *model, uint64_t seed);
 
 /** Reads a safetensors file written by amun_model_save(), which names its architecture. @since 0.1

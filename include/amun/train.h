@@ -68,10 +68,6 @@ typedef struct amun_train_options {
     int32_t augment_cutout; /**< side of a square around a random pixel that gets the channel's mean in
                                  the image, in pixels, after crop and flip, default 0: none, range
                                  [0, 1024]. DeVries & Taylor, arXiv 1708.04552 */
-    double batchnorm_bias_factor; /**< the learning rate of the batch norms' biases is this times lr, while
-                                 weight decay takes from them what it takes from the others; default 0:
-                                 as the others, range [0, 1000]. SGD alone. Jordan, arXiv 2404.00498
-                                 (there 64) */
 } amun_train_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts.
  *  Statuses: INVALID_ARGUMENT. @since 0.1 */

@@ -31,13 +31,6 @@ void amun__arch_conv(amun__arch_net *net, const char *name, int64_t channels, in
     }
 }
 
-void amun__arch_start(amun__arch_net *net, amun__start start)
-{
-    if (net->status == AMUN_OK) {
-        net->graph->nodes[net->at].start = start;
-    }
-}
-
 void amun__arch_batchnorm(amun__arch_net *net, const char *name)
 {
     if (net->status == AMUN_OK && !net->bare) {

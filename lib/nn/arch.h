@@ -27,8 +27,6 @@ amun__arch_name amun__arch_join(const char *prefix, const char *suffix);
 /* Each layer reads net->at and moves it on. Convolutions keep the size: padding kernel / 2. */
 void amun__arch_conv(amun__arch_net *net, const char *name, int64_t channels, int64_t kernel,
                      int64_t stride, int32_t bias);
-/* What the convolution just added starts with. */
-void amun__arch_start(amun__arch_net *net, amun__start start);
 void amun__arch_batchnorm(amun__arch_net *net, const char *name);
 void amun__arch_relu(amun__arch_net *net);
 void amun__arch_add(amun__arch_net *net, amun_node other);

@@ -22,13 +22,6 @@ typedef enum amun__node_kind {
 
 #define AMUN__NODE_MAX_INPUTS 16
 
-/* What amun__params_init() gives a convolution's weights. */
-typedef enum amun__start {
-    AMUN__START_RANDOM,
-    AMUN__START_COSINES, /* groups = 1 */
-    AMUN__START_IDENTITY /* groups = 1, odd kernel */
-} amun__start;
-
 typedef struct amun__node {
     amun__node_kind kind;
     int32_t inputs[AMUN__NODE_MAX_INPUTS];
@@ -38,7 +31,6 @@ typedef struct amun__node {
     int64_t kernel[2], stride[2], pad[2], dilation[2]; /* h, w; dilation 1 = dense */
     int64_t groups;
     amun__padding padding; /* CONV2D: what `pad` is filled with */
-    amun__start start;     /* CONV2D */
     double factor;         /* SCALE */
     double eps, momentum;  /* BATCHNORM */
     double *mean, *std;    /* NORMALISE: one per channel */

@@ -202,19 +202,6 @@ amun_status amun_model_set_tensor(amun_model *model, const char *name, const flo
     return AMUN_OK;
 }
 
-void amun__model_scale_shifts(const amun_model *model, float *diff, float factor)
-{
-    const amun_graph *graph = model->graph;
-    for (int32_t i = 0; i < graph->node_count; i++) {
-        if (graph->nodes[i].kind == AMUN__NODE_BATCHNORM) {
-            const amun__param *shift = &graph->params[graph->nodes[i].bias];
-            for (size_t k = 0; k < shift->count; k++) {
-                diff[shift->offset + k] *= factor;
-            }
-        }
-    }
-}
-
 /* ---- files ---------------------------------------------------------------------------------- */
 
 /* What the reader of weights says, it says of tensors: which file they are in comes in front. */

@@ -68,8 +68,6 @@ void amun__model_touch(amun_model *model);
 /* After a forward in train mode (in tune mode they stand still): running statistics and
  * num_batches_tracked. */
 amun_status amun__model_update_statistics(amun_model *model, amun__plan *plan);
-/* Multiplies what belongs to the batch norms' biases. diff: [trainable]. */
-void amun__model_scale_shifts(const amun_model *model, float *diff, float factor);
 amun_context *amun__model_context(const amun_model *model);
 amun_status amun__model_input(const amun_model *model, int64_t *channels, int64_t *height,
                               int64_t *width, int64_t *classes);

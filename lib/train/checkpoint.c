@@ -31,7 +31,7 @@ static amun_status set_text(json_t *object, const char *key, const char *text)
 
 /* Options that came after the first checkpoints. At their defaults they are not written, so that a
  * checkpoint of before is still one of the same training. */
-static const char *const later_options[] = {"optimiser", "augment_cutout", "batchnorm_bias_factor"};
+static const char *const later_options[] = {"optimiser", "augment_cutout"};
 
 /* Options as JSON text, without those that do not change the result. */
 static amun_status set_options(json_t *object, const amun_train_options *options)

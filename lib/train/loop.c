@@ -44,12 +44,6 @@ static amun_status check_recipe(run *r)
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
                           "amun_train_options.nesterov is 1: Adam has no such momentum");
     }
-    if (r->options->optimiser == AMUN_OPTIMISER_ADAM && r->options->batchnorm_bias_factor != 0.0) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
-                          "amun_train_options.batchnorm_bias_factor is %g: Adam's steps do not "
-                          "depend on the gradient's length",
-                          r->options->batchnorm_bias_factor);
-    }
     return AMUN_OK;
 }
 
@@ -224,9 +218,6 @@ static void update(const run *r, size_t at)
     for (size_t i = 0; i < r->count; i++) {
         amun__member *m = &r->members[i];
         float *values = m->values.values;
-        if (o->batchnorm_bias_factor > 0.0) {
-            amun__model_scale_shifts(m->model, m->diff, (float)o->batchnorm_bias_factor);
-        }
         if (o->optimiser == AMUN_OPTIMISER_ADAM) {
             amun__adam_step(&adam, values, m->velocity, m->second, m->diff, m->values.trainable);
         } else {

@@ -32,7 +32,6 @@ static const amun_train_options default_options = {
     .clip = NULL,
     .optimiser = AMUN_OPTIMISER_SGD,
     .augment_cutout = 0,
-    .batchnorm_bias_factor = 0.0,
 };
 static const amun__field option_fields[] = {
     AMUN__FIELD(amun_train_options, epochs, AMUN__FIELD_I32, 0, 100000),
@@ -57,10 +56,9 @@ static const amun__field option_fields[] = {
     AMUN__FIELD_ENUM(amun_train_options, optimiser, AMUN_OPTIMISER_SGD, AMUN_OPTIMISER_ADAM,
                      optimiser_names),
     AMUN__FIELD(amun_train_options, augment_cutout, AMUN__FIELD_I32, 0, 1024),
-    AMUN__FIELD(amun_train_options, batchnorm_bias_factor, AMUN__FIELD_F64, 0, 1000),
 };
-/* Before there was `clip`, `optimiser`, `batchnorm_bias_factor`. */
-static const size_t released_sizes[] = {112, 120, 128};
+/* Before there was `clip`, and `optimiser`. */
+static const size_t released_sizes[] = {112, 120};
 const amun__options_table amun__train_options_table = {
     .name = "amun_train_options",
     .size = sizeof(amun_train_options),

@@ -154,7 +154,7 @@ VALUE(AMUN_CLIP_BATCHNORM_COMPOSITE, 5);
 
 /* ---- train.h ------------------------------------------------------------------------------- */
 
-SIZE(amun_train_options, 136);
+SIZE(amun_train_options, 128);
 FIELD(amun_train_options, struct_size, 0, 8);
 FIELD(amun_train_options, epochs, 8, 4);
 FIELD(amun_train_options, batch, 12, 4);
@@ -176,7 +176,6 @@ FIELD(amun_train_options, checkpoint, 104, 8);
 FIELD(amun_train_options, clip, 112, 8);
 FIELD(amun_train_options, optimiser, 120, 4);
 FIELD(amun_train_options, augment_cutout, 124, 4);
-FIELD(amun_train_options, batchnorm_bias_factor, 128, 8);
 
 SIZE(amun_train_result, 48);
 FIELD(amun_train_result, struct_size, 0, 8);

@@ -92,8 +92,8 @@ class Digits(nn.Module):
 
 
 class ConvNet(nn.Module):
-    ROWS = ((32, False), (64, True), (64, False), (256, True), (256, False), (256, True),
-            (256, False))
+    ROWS = ((32, False), (64, True), (64, False), (192, True), (192, False), (192, True),
+            (192, False))
 
     def __init__(self, channels, classes, size):
         super().__init__()

@@ -238,7 +238,6 @@ START_TEST(other_options)
     DIFFERS(augment_pad, 2, "augment_pad is 2 here and 1 there");
     DIFFERS(augment_flip, 0, "augment_flip is 0 here and 1 there");
     DIFFERS(augment_cutout, 5, "augment_cutout is 5 here");
-    DIFFERS(batchnorm_bias_factor, 2.0, "batchnorm_bias_factor is 2.0 here");
     DIFFERS(seed, 7, "seed is 7 here and \"18364758544493064720\" there");
     DIFFERS(seed, UINT64_C(0xfedcba9876543211), "seed");
     amun_train_options both = options(f.path);

@@ -183,80 +183,6 @@ START_TEST(adam_without_nesterov)
 }
 END_TEST
 
-/* The gradient at a model's values, from what one plain step does to a copy. */
-static void gradient_at(const amun_model *model, const blobs *b, double *g, size_t count)
-{
-    amun_model *copy = NULL;
-    amun__model_values from, to;
-    amun_train_options t = train_options(1, N, 0.125);
-    t.weight_decay = 0.0;
-    t.momentum = 0.0;
-    ck_ok(amun_model_clone(&copy, model));
-    ck_ok(amun_train_run(NULL, copy, b->data, NULL, 0, &t, NULL));
-    amun__model_values_get(model, &from);
-    amun__model_values_get(copy, &to);
-    for (size_t i = 0; i < count; i++) {
-        g[i] = ((double)from.values[i] - (double)to.values[i]) / 0.125;
-    }
-    amun_model_unref(copy);
-}
-
-/* Two steps with Nesterov's momentum and decay: of the batch norm's bias the gradient counts three
- * times and the decay once, of everything else both once. */
-START_TEST(batchnorm_biases)
-{
-    enum { MOST = 256 };
-    const double lr = 0.1, momentum = 0.9, decay = 0.05;
-    double g[MOST], v[MOST] = {0}, w[MOST];
-    amun_context *ctx = NULL;
-    ck_ok(amun_context_create(&ctx, NULL));
-    blobs b;
-    blobs_make(&b, ctx, N, 1, 4, 4, CLASSES, 5);
-    amun_train_options t = train_options(1, N, lr);
-    t.batchnorm_bias_factor = 3.0;
-    t.weight_decay = decay;
-    t.nesterov = 1;
-    amun_model *model = conv_model(ctx, 1, 4, 4, CLASSES, 3), *at = NULL;
-    ck_ok(amun_model_clone(&at, model)); /* where the steps are taken one by one */
-    amun__model_values values;
-    amun__model_values_get(at, &values);
-    ck_assert_uint_lt(values.trainable, MOST);
-    for (int step = 0; step < 2; step++) {
-        float shift[4];
-        ck_ok(amun_model_get_tensor(at, "bn.bias", shift, 4));
-        gradient_at(at, &b, g, values.trainable);
-        size_t found = 0;
-        for (size_t i = 0; i < values.trainable; i++) {
-            bool is_shift = i >= 4 * 9 + 4 && i < 4 * 9 + 8; /* conv.weight, bn.weight, bn.bias */
-            found += is_shift && values.values[i] == shift[i - 4 * 9 - 4];
-            double d = (is_shift ? 3.0 : 1.0) * g[i] + decay * (double)values.values[i];
-            v[i] = step > 0 ? momentum * v[i] + d : d;
-            w[i] = (double)values.values[i] - lr * (d + momentum * v[i]);
-        }
-        ck_assert_uint_eq(found, 4);
-        for (size_t i = 0; i < values.trainable; i++) {
-            values.values[i] = (float)w[i];
-        }
-        amun__model_touch(at);
-    }
-    t.epochs = 2;
-    t.schedule = AMUN_SCHEDULE_CONSTANT;
-    ck_ok(amun_train_run(NULL, model, b.data, NULL, 0, &t, NULL));
-    amun__model_values_get(model, &values);
-    for (size_t i = 0; i < values.trainable; i++) {
-        ck_close((double)values.values[i], w[i], 2e-5);
-    }
-    t.optimiser = AMUN_OPTIMISER_ADAM;
-    t.nesterov = 0;
-    ck_fails(amun_train_run(NULL, model, b.data, NULL, 0, &t, NULL), AMUN_ERROR_INVALID_ARGUMENT,
-             "batchnorm_bias_factor is 3");
-    amun_model_unref(at);
-    amun_model_unref(model);
-    blobs_free(&b);
-    amun_context_unref(ctx);
-}
-END_TEST
-
 START_TEST(no_momentum)
 {
     amun_train_options t = train_options(3, 3, 0.3);
@@ -287,7 +213,6 @@ int main(void)
     tcase_add_test(tc, nesterov);
     tcase_add_test(tc, adam);
     tcase_add_test(tc, adam_without_nesterov);
-    tcase_add_test(tc, batchnorm_biases);
     tcase_add_test(tc, no_momentum);
     tcase_add_test(tc, batch_of_one);
     tcase_add_test(tc, batch_beyond_the_data);

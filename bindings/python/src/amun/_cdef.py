@@ -651,7 +651,6 @@ typedef struct amun_train_options {
     const amun_clip_options *clip;
     amun_optimiser optimiser;
     int32_t augment_cutout;
-    double batchnorm_bias_factor;
 } amun_train_options;
 amun_status amun_train_options_init(amun_train_options *opts, size_t size);
 typedef struct amun_train_result {

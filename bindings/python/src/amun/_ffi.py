@@ -1,5 +1,5 @@
 """The C interface, parsed. Written by gen_cdef.py with cffi; do not edit."""
-# made from declarations with the SHA-256 055c3ca7a474aa586a994345fcc495f26355deb59a3663079b1ef440b6a5f99b
+# made from declarations with the SHA-256 cc65636fd83d06203dd6106f3c1df02c564ae7c677c0cdc0acdef2ccc9e506e3
 import _cffi_backend
 
 ffi = _cffi_backend.FFI('amun._ffi',
@@ -1195,8 +1195,7 @@ ffi = _cffi_backend.FFI('amun._ffi',
         b'\x00\x00\x3C\x11checkpoint',
         b'\x00\x00\xBF\x11clip',
         b'\x00\x00\x2C\x11optimiser',
-        b'\x00\x00\x2C\x11augment_cutout',
-        b'\x00\x00\xA9\x11batchnorm_bias_factor'),
+        b'\x00\x00\x2C\x11augment_cutout'),
         (b'\x00\x00\x04\xE2\x00\x00\x00\x02amun_train_result',
         b'\x00\x00\x1D\x11struct_size',
         b'\x00\x00\xA9\x11loss',

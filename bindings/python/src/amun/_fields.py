@@ -247,7 +247,6 @@ class TrainFields(TypedDict, total=False):
     clip: Union[ClipOptions, Mapping[str, Any], None]
     optimiser: Union[Optimiser, str]
     augment_cutout: int
-    batchnorm_bias_factor: float
 
 
 class LotosFields(TypedDict, total=False):

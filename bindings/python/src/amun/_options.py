@@ -614,9 +614,6 @@ class TrainOptions(Options):
       augment_cutout: side of a square around a random pixel that gets the channel's mean in the
           image, in pixels, after crop and flip, default 0: none, range [0, 1024]. DeVries &
           Taylor, arXiv 1708.04552
-      batchnorm_bias_factor: the learning rate of the batch norms' biases is this times lr, while
-          weight decay takes from them what it takes from the others; default 0: as the others,
-          range [0, 1000]. SGD alone. Jordan, arXiv 2404.00498 (there 64)
     """
     _c_name = "amun_train_options"
     _init = "amun_train_options_init"
@@ -640,7 +637,6 @@ class TrainOptions(Options):
     clip: Optional[ClipOptions]
     optimiser: Optimiser
     augment_cutout: int
-    batchnorm_bias_factor: float
 
     if TYPE_CHECKING:
         def __init__(self, **fields: Unpack[_fields.TrainFields]) -> None: ...

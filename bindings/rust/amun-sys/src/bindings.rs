@@ -746,7 +746,6 @@ pub struct amun_train_options {
     pub clip: *const amun_clip_options,
     pub optimiser: amun_optimiser,
     pub augment_cutout: i32,
-    pub batchnorm_bias_factor: f64,
 }
 
 #[repr(C)]

@@ -1368,8 +1368,6 @@ pub struct TrainOptions {
     pub optimiser: Optimiser,
     /// side of a square around a random pixel that gets the channel's mean in the image, in pixels, after crop and flip, default 0: none, range \[0, 1024\]. DeVries & Taylor, arXiv 1708.04552
     pub augment_cutout: i32,
-    /// the learning rate of the batch norms' biases is this times lr, while weight decay takes from them what it takes from the others; default 0: as the others, range \[0, 1000\]. SGD alone. Jordan, arXiv 2404.00498 (there 64)
-    pub batchnorm_bias_factor: f64,
 }
 
 impl TrainOptions {
@@ -1395,7 +1393,6 @@ impl TrainOptions {
             clip: None,
             optimiser: Optimiser(raw.optimiser),
             augment_cutout: raw.augment_cutout,
-            batchnorm_bias_factor: raw.batchnorm_bias_factor,
         }
     }
 
@@ -1423,7 +1420,6 @@ impl TrainOptions {
         raw.clip = match &self.clip { Some(o) => o.raw(kept)?, None => std::ptr::null() };
         raw.optimiser = self.optimiser.0;
         raw.augment_cutout = self.augment_cutout;
-        raw.batchnorm_bias_factor = self.batchnorm_bias_factor;
         Ok(kept.keep(raw))
     }
 }

@@ -474,7 +474,6 @@ pub fn structs() -> Vec<Struct> {
                 Field { name: "clip", offset: offset_of!(amun_train_options, clip), size: field_size(|s: &amun_train_options| &s.clip) },
                 Field { name: "optimiser", offset: offset_of!(amun_train_options, optimiser), size: field_size(|s: &amun_train_options| &s.optimiser) },
                 Field { name: "augment_cutout", offset: offset_of!(amun_train_options, augment_cutout), size: field_size(|s: &amun_train_options| &s.augment_cutout) },
-                Field { name: "batchnorm_bias_factor", offset: offset_of!(amun_train_options, batchnorm_bias_factor), size: field_size(|s: &amun_train_options| &s.batchnorm_bias_factor) },
             ],
         },
         Struct {
