@@ -51,6 +51,10 @@ static void write_folder(void)
     for (int k = 0; k < 3; k++) {
         remove(fuzz_path(names[k]));
     }
+    /* of the other reference, and perhaps of a library with other options */
+    remove(fuzz_path("reference_001.safetensors"));
+    remove(fuzz_path("reference_001.logits.safetensors"));
+    remove(fuzz_path("reference_001.part.safetensors"));
     fuzz_check(amun_call_options_init(&call, sizeof call));
     call.progress = keep_part;
     call.min_interval_ms = 0;
