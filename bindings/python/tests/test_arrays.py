@@ -60,6 +60,8 @@ class Views(unittest.TestCase):
             _base.indices_of([0.5], "indices")
         with self.assertRaises(amun.ShapeError):
             _base.indices_of([[1]], "indices")
+        with self.assertRaisesRegex(TypeError, "indices: expected numbers, got TrainOptions"):
+            _base.indices_of(amun.TrainOptions(), "indices")
         with self.assertRaisesRegex(TypeError, "scores"):
             _base.vector(["a"], np.float64, "scores")
 

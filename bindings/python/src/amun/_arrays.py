@@ -81,6 +81,8 @@ def vector(values: Any, dtype: Any, what: str,
     array, bfloat16 = as_array(values, what)
     if bfloat16:
         raise TypeError("%s: elements of type bfloat16 are not supported here" % what)
+    if array.dtype == object and array.ndim == 0:  # options in the wrong place, for example
+        raise TypeError("%s: expected numbers, got %s" % (what, type(values).__name__))
     if np.dtype(dtype).kind in "iu" and array.size and array.dtype.kind not in "iu":
         raise TypeError("%s: expected whole numbers, got %s" % (what, array.dtype))
     try:
