@@ -90,8 +90,9 @@ static const ex_option common_options[] = {
 static const char *placeholder(const ex_option *option)
 {
     static const char *const words[] = {
-        [EX_INT] = "N",      [EX_REAL] = "X",   [EX_TEXT] = "PATH", [EX_FILE] = "FILE",
-        [EX_FILES] = "FILE", [EX_OUT] = "FILE", [EX_CHOICE] = "",   [EX_FLAG] = "",
+        [EX_INT] = "N",     [EX_REAL] = "X",    [EX_TEXT] = "PATH",
+        [EX_LIST] = "LIST", [EX_FILE] = "FILE", [EX_FILES] = "FILE",
+        [EX_OUT] = "FILE",  [EX_CHOICE] = "",   [EX_FLAG] = "",
     };
     return option->kind == EX_CHOICE ? option->choices : words[option->kind];
 }
@@ -203,6 +204,7 @@ static void set_option(const ex_option *o, const char *text)
     case EX_FILES:
     case EX_OUT:
     case EX_TEXT:
+    case EX_LIST:
         set_path(o, text);
         return;
     case EX_FLAG:

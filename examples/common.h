@@ -30,7 +30,8 @@ char *ex_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 typedef enum ex_kind {
     EX_INT,
     EX_REAL,
-    EX_TEXT,   /* a name, or a folder */
+    EX_TEXT,   /* a folder */
+    EX_LIST,   /* words with commas between them, for the program to read */
     EX_FILE,   /* must be readable */
     EX_FILES,  /* the same, any number of times */
     EX_OUT,    /* will be written: its folder must allow that */
@@ -149,7 +150,7 @@ typedef struct ex_forget {
          NULL,                                                                                     \
          "or: so many random ones (default: a tenth)",                                             \
          false},                                                                                   \
-        {"class", EX_TEXT, &(f).classes, 0, 0, NULL, "or: all samples of these classes, N[,M...]", \
+        {"class", EX_LIST, &(f).classes, 0, 0, NULL, "or: all samples of these classes, N[,M...]", \
          false},                                                                                   \
     {                                                                                              \
         "forget-seed", EX_INT, &(f).seed, 0, 4294967295.0, NULL,                                   \

@@ -187,11 +187,11 @@ int main(int argc, char **argv)
     const ex_option options[] = {
         {"arch", EX_CHOICE, &job.arch, 0, 0, EX_ARCHS,
          "network (default: digits; for CIFAR-10 convnet)", false},
-        {"methods", EX_TEXT, &job.methods, 0, 0, NULL,
+        {"methods", EX_LIST, &job.methods, 0, 0, NULL,
          "names, with options of their own: finetune:lr=0.02,trw:beta=5:epochs=3 (default "
          "finetune,random_label,salun,amun)",
          false},
-        {"class", EX_TEXT, &job.classes, 0, 0, NULL,
+        {"class", EX_LIST, &job.classes, 0, 0, NULL,
          "class to forget, or several: 1,9 (default: none, a random tenth)", false},
         {"forget-count", EX_INT, &job.forget_count, 1, 1e9, NULL,
          "without --class: samples to forget (default: a tenth)", false},

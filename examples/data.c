@@ -280,7 +280,7 @@ void ex_recipe(amun_train_options *train, const char *arch)
          * 810 (retraining), 990 and 180 (AMUN), so that no batch is too small for its statistics.
          */
         {"digits", 20, 30, 0, 0.02, 0.0, 0.0, AMUN_SCHEDULE_COSINE, 0, 0},
-        {"convnet", 13, 128, 1, 0.2, 8e-4, 0.2, AMUN_SCHEDULE_ONECYCLE, 3, 0},
+        {"convnet", 24, 128, 1, 0.2, 8e-4, 0.2, AMUN_SCHEDULE_ONECYCLE, 4, 8},
         {"resnet8", 30, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
         {"resnet20", 40, 128, 1, 0.2, 5e-4, 0.0, AMUN_SCHEDULE_ONECYCLE, 4, 0},
         /* At 0.1 a member of an ensemble with LOTOS stayed at 10 %. */

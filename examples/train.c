@@ -1,5 +1,5 @@
 /* train.c - trains a network and saves its weights under PyTorch's names. */
-#include "common.h"
+#include "views.h"
 
 typedef struct arguments {
     const char *arch, *out, *checkpoint;
@@ -7,54 +7,6 @@ typedef struct arguments {
     double momentum, label_smoothing;
     int64_t cutout;
 } arguments;
-
-static void mirror(float *images, size_t rows, size_t width)
-{
-    for (size_t r = 0; r < rows; r++, images += width) {
-        for (size_t x = 0; x < width / 2; x++) {
-            float kept = images[x];
-            images[x] = images[width - 1 - x];
-            images[width - 1 - x] = kept;
-        }
-    }
-}
-
-/* Accuracy in percent of the sum of two predictions: of each test image and of its mirror image. */
-static double mirrored_accuracy(const amun_model *model, const ex_data *data)
-{
-    enum { AT_ONCE = 256 };
-    const int64_t *s = data->shape;
-    size_t count = amun_dataset_count(data->test), classes = (size_t)data->classes, right = 0;
-    size_t rows = (size_t)(s[0] * s[1]), width = (size_t)s[2];
-    float *images = ex_alloc(AT_ONCE * rows * width, sizeof *images);
-    float *logits = ex_alloc(2 * AT_ONCE * classes, sizeof *logits);
-    int64_t labels[AT_ONCE];
-    for (size_t first = 0; first < count; first += AT_ONCE) {
-        size_t n = count - first < AT_ONCE ? count - first : AT_ONCE;
-        ex_check(amun_dataset_read(data->test, first, n, images));
-        ex_check(amun_dataset_labels(data->test, first, n, labels));
-        for (int side = 0; side < 2; side++) {
-            amun_tensor_view in, out;
-            ex_check(amun_tensor_view_init(&in, images, AMUN_DTYPE_F32, 4,
-                                           (const int64_t[]){(int64_t)n, s[0], s[1], s[2]}));
-            ex_check(amun_tensor_view_init(&out, logits + (size_t)side * n * classes,
-                                           AMUN_DTYPE_F32, 2,
-                                           (const int64_t[]){(int64_t)n, data->classes}));
-            ex_check(amun_model_predict(model, &in, &out, NULL));
-            mirror(images, n * rows, width);
-        }
-        for (size_t i = 0; i < n; i++) {
-            float *sum = logits + i * classes;
-            for (size_t k = 0; k < classes; k++) {
-                sum[k] += sum[n * classes + k];
-            }
-            right += ex_argmax(sum, classes) == labels[i];
-        }
-    }
-    free(images);
-    free(logits);
-    return 100.0 * (double)right / (double)count;
-}
 
 int main(int argc, char **argv)
 {
@@ -101,9 +53,10 @@ int main(int argc, char **argv)
     double accuracy = 0.0, loss = 0.0;
     ex_check(amun_model_evaluate(&accuracy, &loss, model, data.test, NULL, 0, NULL));
     printf("test accuracy %.2f %%, loss %.4f; weights in %s\n", accuracy, loss, a.out);
-    double mirrored = opts.augment_flip != 0 ? mirrored_accuracy(model, &data) : (double)NAN;
+    double mirrored = (double)NAN, six = (double)NAN;
     if (opts.augment_flip != 0) {
-        printf("of images and their mirror images, summed: %.2f %%\n", mirrored);
+        ex_views_accuracy(&mirrored, &six, model, &data);
+        printf("logits summed over mirror images %.2f %%, over six views %.2f %%\n", mirrored, six);
     }
     ex_json json;
     ex_json_open(&json, ex_args.json);
@@ -118,6 +71,7 @@ int main(int argc, char **argv)
     ex_json_real(&json, "test_loss", loss);
     ex_json_real(&json, "test_accuracy", accuracy);
     ex_json_real(&json, "test_accuracy_mirrored", mirrored);
+    ex_json_real(&json, "test_accuracy_six_views", six);
     ex_json_real(&json, "seconds", result.seconds);
     ex_json_close(&json);
 

@@ -174,8 +174,13 @@ def test_train():
           "--checkpoint", "train.checkpoint")
     told = load("train.json")
     check(told["program"] == "train" and told["epochs"] == 1 and told["arch"] == "digits"
-          and told["parameters"] == 56554 and 50 < told["test_accuracy"] <= 100,
-          "what train tells", told)
+          and told["parameters"] == 56554 and 50 < told["test_accuracy"] <= 100
+          and told["test_accuracy_six_views"] is None, "what train tells", told)
+    works("train with flips", "train", *SMALL, "--augment", "1", "--out", "flips.safetensors",
+          "--json", "flips.json")
+    told = load("flips.json")
+    check(20 < told["test_accuracy_six_views"] <= 100
+          and 20 < told["test_accuracy_mirrored"] <= 100, "accuracies of several views", told)
     works("train again", "train", *SMALL, "--out", "again.safetensors")
     check(content("model.safetensors") == content("again.safetensors"), "same bytes again")
     works("train goes on", "train", *SMALL, "--out", "again.safetensors", "--checkpoint",
@@ -194,6 +199,28 @@ def predict(images):
     shape, values = read_npy("logits.npy")
     check(shape == (COUNT, 10) and all(map(math.isfinite, values)), "logits of %s" % images, shape)
     return rows(values, 10)
+
+
+def moved(image, by, mirrored):
+    """8x8 pixels, `by` down and right from where they were sought, edges reflected."""
+    at = [7 - abs(7 - abs(i + by)) for i in range(8)]
+    return [image[8 * y + x] for y in at for x in (at[::-1] if mirrored else at)]
+
+
+def test_views(floats):
+    total = {1: [0.0] * (10 * COUNT)}
+    for view, (by, mirrored) in enumerate([(b, m) for b in (0, -1, 1) for m in (False, True)], 1):
+        seen = [v for image in rows(floats, 64) for v in moved(image, by, mirrored)]
+        write_npy("view.npy", "f", "<f4", (COUNT, 1, 8, 8), seen)
+        logits = [v for row in predict("view.npy") for v in row]
+        total[view] = [t + (0.5 if by else 1) * v for t, v in
+                       zip(total[max(view - 1, 1)], logits)]
+    for views, weight in ((1, 1), (2, 2), (6, 4)):
+        works("%d views" % views, "predict", "--model", "model.safetensors", "--images",
+              "images.npy", "--views", views, "--out", "views.npy", "--threads", 1)
+        far = max(abs(t / weight - v) for t, v in zip(total[views], read_npy("views.npy")[1]))
+        check(far < 1e-4, "logits of %d views" % views, far)
+    refused("views", 2, '"3" is none of 1|2|6', "predict", "--views", "3")
 
 
 def test_predict(labels):
@@ -712,6 +739,7 @@ def main():
         test_help()
         test_command_line()
         clean = test_predict(labels)
+        test_views(floats)
         test_attack(clean, floats, labels)
         test_unlearn()
         test_audit()
