@@ -235,6 +235,16 @@ amun_status amun__threads_begin(const amun_context *ctx, amun__threads *scope);
 void amun__threads_end(const amun__threads *scope);
 int32_t amun__threads_count(const amun_context *ctx); /* never 0 */
 
+/* run(data, 0) to run(data, count - 1), each on one thread with everything below it serial, several
+ * side by side, 0 on the calling thread. They must not depend on each other. Fails as the first in
+ * number of those that failed, with its message; all are run. One is a plain call, with all
+ * threads. Within amun__threads_begin(). */
+amun_status amun__side_by_side(size_t count, amun_status (*run)(void *data, size_t index),
+                               void *data);
+/* Deals `count` pieces out to `hands` so that costs come out even: always the largest piece left to
+ * the hand with the least. hand[count] is filled. */
+void amun__deal(const double *costs, size_t count, size_t hands, int32_t *hand);
+
 /* ---- log (context.c) ---------------------------------------------------------------------------- */
 
 /* A plan's own listing, one line per call: delivered at level INFO whatever the context's level,

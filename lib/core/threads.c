@@ -1,5 +1,7 @@
-/* threads.c - how many threads a call uses, and the refusal to use them in a forked child. */
+/* threads.c - how many threads a call uses, the refusal to use them in a forked child, and pieces
+ * of work side by side. */
 #include <pthread.h>
+#include <stdio.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -67,4 +69,68 @@ void amun__threads_end(const amun__threads *scope)
 #else
     (void)scope;
 #endif
+}
+
+/* ---- side by side ---------------------------------------------------------------------------- */
+
+typedef struct first_failure {
+    size_t index;
+    amun_status status;
+    char message[1024];
+} first_failure;
+
+static void note_failure(first_failure *first, size_t index, amun_status status)
+{
+    if (first->status == AMUN_OK || index < first->index) {
+        first->index = index;
+        first->status = status;
+        (void)snprintf(first->message, sizeof first->message, "%s", amun_last_error_message());
+    }
+}
+
+amun_status amun__side_by_side(size_t count, amun_status (*run)(void *data, size_t index),
+                               void *data)
+{
+    first_failure first = {.status = AMUN_OK};
+    if (count <= 1) {
+        return count == 0 ? AMUN_OK : run(data, 0);
+    }
+#pragma omp parallel for schedule(static, 1) num_threads((int)count)
+    for (size_t i = 0; i < count; i++) {
+#ifdef _OPENMP
+        omp_set_num_threads(1); /* of this thread's own regions, should nesting be on */
+#endif
+        const amun_status status = run(data, i);
+        if (status != AMUN_OK) {
+#pragma omp critical(amun__side_by_side)
+            note_failure(&first, i, status);
+        }
+    }
+    return first.status == AMUN_OK ? AMUN_OK : amun__fail(first.status, "%s", first.message);
+}
+
+void amun__deal(const double *costs, size_t count, size_t hands, int32_t *hand)
+{
+    for (size_t i = 0; i < count; i++) {
+        hand[i] = -1;
+    }
+    for (size_t dealt = 0; dealt < count; dealt++) {
+        size_t piece = count;
+        int32_t least = 0;
+        double smallest = (double)INFINITY;
+        for (size_t i = 0; i < count; i++) {
+            if (hand[i] < 0 && (piece == count || costs[i] > costs[piece])) {
+                piece = i;
+            }
+        }
+        for (size_t h = 0; h < hands; h++) {
+            double sum = 0.0;
+            for (size_t i = 0; i < count; i++) {
+                sum += hand[i] == (int32_t)h ? costs[i] : 0.0;
+            }
+            least = sum < smallest ? (int32_t)h : least;
+            smallest = fmin(sum, smallest);
+        }
+        hand[piece] = least;
+    }
 }

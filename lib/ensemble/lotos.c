@@ -2,7 +2,8 @@
  * corresponding layers f and g, with v'_i the leading right singular vectors of g,
  *     coefficient * sum_i w_i relu(|f v'_i| - mal),
  * its gradient in f's weights, and the vectors. The vectors are constants of the gradient, so that
- * all of them are brought up to date first and all terms come after. */
+ * all of them are brought up to date first and all terms come after. Within either, layers do not
+ * depend on each other and are worked on side by side. */
 #include <stdio.h>
 
 #include "ensemble/lotos.h"
@@ -33,7 +34,17 @@ typedef struct layer {
     double eps;                        /* of the batch norm */
     size_t *partners, partner_count;
     map plain, folded; /* plain.op is always there */
+    int32_t part;
+    double value; /* of the terms into it, at the last amun__lotos_add() */
 } layer;
+
+/* What one thread needs: largest of its layers. */
+typedef struct part {
+    float *stack, *image, *pull; /* vectors of all partners, what becomes of them, the seed */
+    float *gradient;             /* of one layer's weights */
+    double *q;                   /* sqrt(var + eps) per channel */
+    float *scale;                /* gamma / q */
+} part;
 
 /* One of the two terms. */
 typedef struct term {
@@ -48,10 +59,8 @@ struct amun__lotos {
     size_t count;
     double *decay; /* w_i, k of them, sum 1 */
     term plain, folded;
-    float *stack, *image, *pull; /* vectors of all partners, what becomes of them, the seed */
-    float *gradient;             /* of one layer's weights */
-    double *q;                   /* sqrt(var + eps) per channel */
-    float *scale;                /* gamma / q */
+    part *parts;
+    size_t part_count;
     amun__run_extra *extras;
     size_t extra_count;
 };
@@ -143,23 +152,61 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static amun_status make_scratch(amun__lotos *lotos)
+/* Products of the vectors that iterate and of those of the partners, and the weights' way into the
+ * map. */
+static double cost_of(const amun__lotos *lotos, const layer *l)
 {
+    enum { PER_WEIGHT = 128 };
+    const double vectors = (double)lotos->options.k * (double)(1 + l->partner_count);
+    const double weights = (double)amun__linop_weight_count(l->plain.op);
+    const double cost = weights * (4.0 * vectors * (double)l->plane + PER_WEIGHT);
+    return l->folded.op != NULL ? 2.0 * cost : cost;
+}
+
+static amun_status deal(amun__lotos *lotos)
+{
+    double *costs = NULL;
+    int32_t *hand = NULL;
+    amun_status status;
+    const size_t threads = (size_t)amun__threads_count(lotos->ctx);
+    lotos->part_count = threads < lotos->count ? threads : lotos->count;
+    AMUN__TRY(amun__alloc(lotos->ctx, &costs, lotos->count, sizeof *costs));
+    AMUN__TRY(amun__alloc(lotos->ctx, &hand, lotos->count, sizeof *hand));
+    AMUN__TRY(amun__calloc(lotos->ctx, &lotos->parts, lotos->part_count, sizeof *lotos->parts));
+    for (size_t i = 0; i < lotos->count; i++) {
+        costs[i] = cost_of(lotos, &lotos->layers[i]);
+    }
+    amun__deal(costs, lotos->count, lotos->part_count, hand);
+    for (size_t i = 0; i < lotos->count; i++) {
+        lotos->layers[i].part = hand[i];
+    }
+fail:
+    amun__free(lotos->ctx, costs);
+    amun__free(lotos->ctx, hand);
+    return status;
+}
+
+static amun_status make_scratch(amun__lotos *lotos, size_t at)
+{
+    part *p = &lotos->parts[at];
     size_t in = 0, out = 0, weights = 0, channels = 0;
     for (size_t i = 0; i < lotos->count; i++) {
         const layer *l = &lotos->layers[i];
         size_t rows = l->partner_count * (size_t)lotos->options.k;
+        if (l->part != (int32_t)at) {
+            continue;
+        }
         in = larger(in, rows * amun__linop_in(l->plain.op)); /* the map's own products fit */
         out = larger(out, rows * amun__linop_out(l->plain.op));
         weights = larger(weights, amun__linop_weight_count(l->plain.op));
         channels = larger(channels, l->channels);
     }
-    AMUN__CHECK(amun__alloc(lotos->ctx, &lotos->stack, in, sizeof *lotos->stack));
-    AMUN__CHECK(amun__alloc(lotos->ctx, &lotos->image, out, sizeof *lotos->image));
-    AMUN__CHECK(amun__alloc(lotos->ctx, &lotos->pull, out, sizeof *lotos->pull));
-    AMUN__CHECK(amun__alloc(lotos->ctx, &lotos->gradient, weights, sizeof *lotos->gradient));
-    AMUN__CHECK(amun__alloc(lotos->ctx, &lotos->q, channels, sizeof *lotos->q));
-    return amun__alloc(lotos->ctx, &lotos->scale, channels, sizeof *lotos->scale);
+    AMUN__CHECK(amun__alloc(lotos->ctx, &p->stack, in, sizeof *p->stack));
+    AMUN__CHECK(amun__alloc(lotos->ctx, &p->image, out, sizeof *p->image));
+    AMUN__CHECK(amun__alloc(lotos->ctx, &p->pull, out, sizeof *p->pull));
+    AMUN__CHECK(amun__alloc(lotos->ctx, &p->gradient, weights, sizeof *p->gradient));
+    AMUN__CHECK(amun__alloc(lotos->ctx, &p->q, channels, sizeof *p->q));
+    return amun__alloc(lotos->ctx, &p->scale, channels, sizeof *p->scale);
 }
 
 /* w_i = (1 - decay (i - 1)) over their sum, as the authors' program, and never below 0. */
@@ -206,7 +253,10 @@ amun_status amun__lotos_create(amun__lotos **out, amun_context *ctx, amun_model 
         make_term(options, options->batchnorm_lambda, options->batchnorm_mal, members, 2 * folded);
     AMUN__TRY(make_decay(lotos));
     AMUN__TRY(make_layers(lotos, models, pairs));
-    AMUN__TRY(make_scratch(lotos));
+    AMUN__TRY(deal(lotos));
+    for (size_t i = 0; i < lotos->part_count; i++) {
+        AMUN__TRY(make_scratch(lotos, i));
+    }
     *out = lotos;
     return AMUN_OK;
 fail:
@@ -231,11 +281,17 @@ void amun__lotos_destroy(amun__lotos *lotos)
         free_map(lotos, &lotos->layers[i].folded);
         amun__free(lotos->ctx, lotos->layers[i].partners);
     }
-    void *const owned[] = {lotos->layers, lotos->extras,   lotos->decay, lotos->stack, lotos->image,
-                           lotos->pull,   lotos->gradient, lotos->q,     lotos->scale};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
-        amun__free(lotos->ctx, owned[i]);
+    for (size_t i = 0; i < lotos->part_count && lotos->parts != NULL; i++) {
+        const part *p = &lotos->parts[i];
+        void *const scratch[] = {p->stack, p->image, p->pull, p->gradient, p->q, p->scale};
+        for (size_t j = 0; j < sizeof scratch / sizeof scratch[0]; j++) {
+            amun__free(lotos->ctx, scratch[j]);
+        }
     }
+    amun__free(lotos->ctx, lotos->layers);
+    amun__free(lotos->ctx, lotos->parts);
+    amun__free(lotos->ctx, lotos->extras);
+    amun__free(lotos->ctx, lotos->decay);
     amun__free(lotos->ctx, lotos);
 }
 
@@ -243,17 +299,18 @@ void amun__lotos_destroy(amun__lotos *lotos)
  */
 
 /* q and scale of the layer's batch norm in evaluation mode: read, never changed. */
-static void read_batchnorm(amun__lotos *lotos, const layer *l)
+static void read_batchnorm(const part *p, const layer *l)
 {
     for (size_t c = 0; c < l->channels; c++) {
-        lotos->q[c] = sqrt((double)l->var[c] + l->eps);
-        lotos->scale[c] = (float)((double)l->gamma[c] / lotos->q[c]);
+        p->q[c] = sqrt((double)l->var[c] + l->eps);
+        p->scale[c] = (float)((double)l->gamma[c] / p->q[c]);
     }
 }
 
 static amun_status refresh_map(const layer *l, map *m, const float *scale, int32_t iterations)
 {
-    AMUN__CHECK(amun__linop_set_weights(m->op, l->weight, scale));
+    AMUN__CHECK(scale != NULL ? amun__linop_set_weights(m->op, l->weight, scale)
+                              : amun__linop_lend_weights(m->op, l->weight));
     if (m->power == NULL) {
         return AMUN_OK;
     }
@@ -263,20 +320,59 @@ static amun_status refresh_map(const layer *l, map *m, const float *scale, int32
                : amun__fail_within(status, "layer %s of member %zu", l->at->name, l->at->member);
 }
 
+typedef struct refresh {
+    amun__lotos *lotos;
+    int32_t iterations;
+    size_t begin, end; /* of each part's layers, by their number in it */
+} refresh;
+
+static amun_status refresh_part(void *data, size_t at)
+{
+    const refresh *r = data;
+    const part *p = &r->lotos->parts[at];
+    size_t number = 0;
+    for (size_t i = 0; i < r->lotos->count && number < r->end; i++) {
+        layer *l = &r->lotos->layers[i];
+        if (l->part != (int32_t)at || number++ < r->begin) {
+            continue;
+        }
+        AMUN__CHECK(refresh_map(l, &l->plain, NULL, r->iterations));
+        if (l->folded.power != NULL) {
+            read_batchnorm(p, l);
+            AMUN__CHECK(refresh_map(l, &l->folded, p->scale, r->iterations));
+        }
+    }
+    return AMUN_OK;
+}
+
+/* Layers that a part has at most. */
+static size_t longest_part(const amun__lotos *lotos)
+{
+    size_t longest = 0;
+    for (size_t p = 0; p < lotos->part_count; p++) {
+        size_t own = 0;
+        for (size_t i = 0; i < lotos->count; i++) {
+            own += lotos->layers[i].part == (int32_t)p;
+        }
+        longest = larger(longest, own);
+    }
+    return longest;
+}
+
 amun_status amun__lotos_refresh(amun__lotos *lotos, int32_t iterations,
                                 amun__progress_state *progress)
 {
-    for (size_t i = 0; i < lotos->count; i++) {
-        layer *l = &lotos->layers[i];
-        AMUN__CHECK(refresh_map(l, &l->plain, NULL, iterations));
-        if (l->folded.power != NULL) {
-            read_batchnorm(lotos, l);
-            AMUN__CHECK(refresh_map(l, &l->folded, lotos->scale, iterations));
-        }
-        if (progress != NULL) {
-            AMUN__CHECK(amun__progress_tick(progress, "lotos", i + 1, lotos->count, (double)NAN,
-                                            (double)NAN));
-        }
+    refresh r = {.lotos = lotos, .iterations = iterations, .end = lotos->count};
+    if (progress == NULL) {
+        return amun__side_by_side(lotos->part_count, refresh_part, &r);
+    }
+    const size_t rounds = longest_part(lotos);
+    for (size_t i = 0; i < rounds; i++) { /* a layer of each part at a time */
+        r.begin = i;
+        r.end = i + 1;
+        AMUN__CHECK(amun__side_by_side(lotos->part_count, refresh_part, &r));
+        AMUN__CHECK(
+            amun__progress_tick(progress, "lotos", i + 1, rounds, (double)NAN, (double)NAN));
     }
     return AMUN_OK;
 }
@@ -297,47 +393,46 @@ const double *amun__lotos_weights(const amun__lotos *lotos)
  */
 
 /* What the layer makes of the partners' vectors, all in one block: into `image`. */
-static amun_status apply(amun__lotos *lotos, layer *l, bool folded)
+static amun_status apply(const amun__lotos *lotos, const part *p, const layer *l, bool folded)
 {
     const size_t in = amun__linop_in(l->plain.op), k = (size_t)lotos->options.k;
     for (size_t i = 0; i < l->partner_count; i++) {
-        memcpy(lotos->stack + i * k * in, amun__lotos_vectors(lotos, l->partners[i], folded),
-               k * in * sizeof *lotos->stack);
+        memcpy(p->stack + i * k * in, amun__lotos_vectors(lotos, l->partners[i], folded),
+               k * in * sizeof *p->stack);
     }
-    return amun__linop_apply(l->plain.op, (int64_t)(l->partner_count * k), lotos->stack,
-                             lotos->image);
+    return amun__linop_apply(l->plain.op, (int64_t)(l->partner_count * k), p->stack, p->image);
 }
 
 /* |D u| of one row of `image`; D is 1 without batch norm. */
-static double length(const amun__lotos *lotos, const layer *l, bool folded, const float *row)
+static double length(const part *p, const layer *l, bool folded, const float *row)
 {
     double sum = 0.0;
     for (size_t c = 0; c < l->channels; c++) {
         const float *u = row + c * l->plane;
-        double part = 0.0, d = folded ? (double)lotos->scale[c] : 1.0;
+        double squares = 0.0, d = folded ? (double)p->scale[c] : 1.0;
         for (size_t i = 0; i < l->plane; i++) {
-            part += (double)u[i] * (double)u[i];
+            squares += (double)u[i] * (double)u[i];
         }
-        sum += d * d * part;
+        sum += d * d * squares;
     }
     return sqrt(sum);
 }
 
 /* The seed of one row for the gradient of the weights, factor D^2 u; that of gamma is
  * factor / q_c * sum over the places of (D u)_c u_c. */
-static void pull_back(const amun__lotos *lotos, const layer *l, bool folded, double factor,
-                      const float *row, float *seed, float *gamma_diff)
+static void pull_back(const part *p, const layer *l, bool folded, double factor, const float *row,
+                      float *seed, float *gamma_diff)
 {
     for (size_t c = 0; c < l->channels; c++) {
         const float *u = row + c * l->plane;
-        double sum = 0.0, d = folded ? (double)lotos->scale[c] : 1.0;
+        double sum = 0.0, d = folded ? (double)p->scale[c] : 1.0;
         const float by = (float)(factor * d * d);
         for (size_t i = 0; i < l->plane; i++) {
             seed[c * l->plane + i] = by * u[i];
             sum += (double)u[i] * (double)u[i];
         }
         if (folded && gamma_diff != NULL) {
-            gamma_diff[c] += (float)(factor / lotos->q[c] * d * sum);
+            gamma_diff[c] += (float)(factor / p->q[c] * d * sum);
         }
     }
 }
@@ -352,48 +447,70 @@ static void add(float *restrict to, const float *restrict from, size_t count)
 
 /* All directions into one layer. The vectors have length 1; at |f v| = 0 there is no gradient, and
  * nothing is divided by it. */
-static amun_status add_layer(amun__lotos *lotos, layer *l, bool folded, float *diff, double *value)
+static amun_status add_term(amun__lotos *lotos, layer *l, bool folded, float *diff)
 {
     const term *t = folded ? &lotos->folded : &lotos->plain;
+    const part *p = &lotos->parts[l->part];
     const size_t k = (size_t)lotos->options.k, rows = l->partner_count * k;
     const size_t out = amun__linop_out(l->plain.op);
     size_t active = 0;
-    AMUN__CHECK(apply(lotos, l, folded));
+    AMUN__CHECK(apply(lotos, p, l, folded));
     for (size_t row = 0; row < rows; row++) {
-        const float *u = lotos->image + row * out;
-        const double norm = length(lotos, l, folded, u);
+        const float *u = p->image + row * out;
+        const double norm = length(p, l, folded, u);
         const double weight = t->coefficient * lotos->decay[row % k];
         if (!isfinite(norm)) {
             return amun__fail(AMUN_ERROR_NUMERIC, "LOTOS: layer %s of member %zu gives %g",
                               l->at->name, l->at->member, norm);
         }
         bool costs = norm > t->mal;
-        *value += costs ? weight * (norm - t->mal) : 0.0;
+        l->value += costs ? weight * (norm - t->mal) : 0.0;
         active += costs && weight > 0.0;
-        pull_back(lotos, l, folded, costs ? weight / norm : 0.0, u, lotos->pull + row * out,
+        pull_back(p, l, folded, costs ? weight / norm : 0.0, u, p->pull + row * out,
                   diff != NULL && costs ? diff + l->gamma_offset : NULL);
     }
     if (active == 0 || diff == NULL) {
         return AMUN_OK;
     }
-    AMUN__CHECK(amun__linop_weight_grad(l->plain.op, (int64_t)rows, lotos->stack, lotos->pull,
-                                        lotos->gradient));
-    add(diff + l->offset, lotos->gradient, amun__linop_weight_count(l->plain.op));
+    AMUN__CHECK(
+        amun__linop_weight_grad(l->plain.op, (int64_t)rows, p->stack, p->pull, p->gradient));
+    add(diff + l->offset, p->gradient, amun__linop_weight_count(l->plain.op));
+    return AMUN_OK;
+}
+
+typedef struct addition {
+    amun__lotos *lotos;
+    float *const *diffs;
+} addition;
+
+static amun_status add_part(void *data, size_t at)
+{
+    const addition *a = data;
+    amun__lotos *lotos = a->lotos;
+    for (size_t i = 0; i < lotos->count; i++) {
+        layer *l = &lotos->layers[i];
+        float *diff = a->diffs != NULL ? a->diffs[l->at->member] : NULL;
+        if (l->part != (int32_t)at) {
+            continue;
+        }
+        l->value = 0.0;
+        if (lotos->plain.on) {
+            AMUN__CHECK(add_term(lotos, l, false, diff));
+        }
+        if (l->folded.power != NULL) {
+            read_batchnorm(&lotos->parts[at], l);
+            AMUN__CHECK(add_term(lotos, l, true, diff));
+        }
+    }
     return AMUN_OK;
 }
 
 amun_status amun__lotos_add(amun__lotos *lotos, float *const *diffs, double *value)
 {
+    addition a = {lotos, diffs};
+    AMUN__CHECK(amun__side_by_side(lotos->part_count, add_part, &a));
     for (size_t i = 0; i < lotos->count; i++) {
-        layer *l = &lotos->layers[i];
-        float *diff = diffs != NULL ? diffs[l->at->member] : NULL;
-        if (lotos->plain.on) {
-            AMUN__CHECK(add_layer(lotos, l, false, diff, value));
-        }
-        if (l->folded.power != NULL) {
-            read_batchnorm(lotos, l);
-            AMUN__CHECK(add_layer(lotos, l, true, diff, value));
-        }
+        *value += lotos->layers[i].value;
     }
     return AMUN_OK;
 }

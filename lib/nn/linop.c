@@ -139,7 +139,8 @@ static amun_status new_linop(amun__linop **out, amun_context *ctx, amun__linop_k
         AMUN__FAIL(AMUN_ERROR_SHAPE, "%lld vectors of %zu values are too many",
                    (long long)max_block, larger);
     }
-    AMUN__TRY(amun__alloc(ctx, &op->weights, weights, amun__linop_value_size(op)));
+    AMUN__TRY(amun__alloc(ctx, &op->own, weights, amun__linop_value_size(op)));
+    op->weights = op->own;
     *out = op;
     return AMUN_OK;
 fail:
@@ -167,8 +168,9 @@ static void store_weights(amun__linop *op, const float *narrow, const double *wi
 {
     const bool to_wide = amun__linop_is_f64(op);
     op->version++;
+    op->weights = op->own;
     if (!to_wide && narrow != NULL && wide_scale == NULL) { /* every step of a training */
-        store_narrow(op, op->weights, narrow, narrow_scale);
+        store_narrow(op, op->own, narrow, narrow_scale);
         return;
     }
     for (size_t at = 0; at * op->scale_stride < op->weight_count; at++) {
@@ -178,9 +180,9 @@ static void store_weights(amun__linop *op, const float *narrow, const double *wi
         for (size_t i = at * op->scale_stride; i < (at + 1) * op->scale_stride; i++) {
             const double value = (wide != NULL ? wide[i] : (double)narrow[i]) * scale;
             if (to_wide) {
-                ((double *)op->weights)[i] = value;
+                ((double *)op->own)[i] = value;
             } else {
-                ((float *)op->weights)[i] = (float)value;
+                ((float *)op->own)[i] = (float)value;
             }
         }
     }
@@ -285,9 +287,9 @@ amun_status amun__linop_create_avg_pool(amun__linop **out, amun_context *ctx,
     AMUN__CHECK(new_linop(&op, ctx, AMUN__LINOP_AVG_POOL, &s, area, 1, max_block, backend));
     for (size_t i = 0; i < area; i++) {
         if (amun__linop_is_f64(op)) {
-            ((double *)op->weights)[i] = 1.0 / (double)area;
+            ((double *)op->own)[i] = 1.0 / (double)area;
         } else {
-            ((float *)op->weights)[i] = (float)(1.0 / (double)area);
+            ((float *)op->own)[i] = (float)(1.0 / (double)area);
         }
     }
     return finish(out, op, make_taps(op));
@@ -366,7 +368,7 @@ void amun__linop_destroy(amun__linop *op)
         amun__free(op->ctx, op->between[i]);
     }
     amun__free(op->ctx, op->parts);
-    amun__free(op->ctx, op->weights);
+    amun__free(op->ctx, op->own);
     amun__free(op->ctx, op);
 }
 
@@ -385,6 +387,18 @@ amun_status amun__linop_set_weights(amun__linop *op, const float *weights, const
 {
     AMUN__CHECK(check_settable(op));
     store_weights(op, weights, NULL, scale, NULL);
+    return AMUN_OK;
+}
+
+amun_status amun__linop_lend_weights(amun__linop *op, const float *weights)
+{
+    AMUN__CHECK(check_settable(op));
+    if (amun__linop_is_f64(op)) {
+        store_weights(op, weights, NULL, NULL, NULL);
+        return AMUN_OK;
+    }
+    op->version++;
+    op->weights = weights;
     return AMUN_OK;
 }
 

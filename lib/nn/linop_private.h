@@ -12,8 +12,9 @@ struct amun__linop {
     size_t in, out;
     int64_t max_block;
     /* float, or double with REF_F64, with the scale multiplied in. CONV2D, LINEAR: the layout of
-     * the caller's; DIAGONAL: factors; AVG_POOL: one window of 1 / area. */
-    void *weights;
+     * the caller's; DIAGONAL: factors; AVG_POOL: one window of 1 / area. In `own`, or lent. */
+    const void *weights;
+    void *own;
     size_t weight_count;
     size_t scale_stride; /* weights that share one entry of `scale` */
     uint64_t version;    /* of the weights */

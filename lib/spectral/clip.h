@@ -18,6 +18,7 @@ typedef enum amun__clip_kind {
  * not). */
 typedef struct amun__clip_layer {
     amun_context *ctx;
+    int32_t part; /* of the clipper */
     amun__clip_kind kind;
     bool dense; /* the weights are of a dense layer */
     const char *name, *norm_name;

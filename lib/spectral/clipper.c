@@ -21,11 +21,13 @@ static float *values_of(const amun__clipper *c, const amun__model_values *v, int
 }
 
 /* The next place in the list, which is long enough. */
-static amun__clip_layer *add_layer(amun__clipper *c, amun__clip_kind kind, const char *name,
+static amun__clip_layer *add_layer(amun__clipper *c, amun__clip_kind kind, int32_t index,
                                    double target)
 {
     amun__clip_layer *layer = &c->layers[c->count++];
-    *layer = (amun__clip_layer){.ctx = c->ctx,
+    const char *name = amun__model_graph(c->model)->nodes[index].name;
+    *layer = (amun__clip_layer){.ctx = c->pools[c->part[index]],
+                                .part = c->part[index],
                                 .kind = kind,
                                 .name = name,
                                 .norm_name = name,
@@ -62,9 +64,9 @@ static amun_status set_norm(amun__clipper *c, amun__clip_layer *layer, const amu
     layer->variance = values_of(c, v, node->running_var);
     layer->eps = node->eps;
     const size_t channels = (size_t)node->channels;
-    AMUN__CHECK(amun__alloc(c->ctx, &layer->factor, channels, sizeof *layer->factor));
-    AMUN__CHECK(amun__alloc(c->ctx, &layer->wide, channels, sizeof *layer->wide));
-    return amun__alloc(c->ctx, &layer->scale, channels, sizeof *layer->scale);
+    AMUN__CHECK(amun__alloc(layer->ctx, &layer->factor, channels, sizeof *layer->factor));
+    AMUN__CHECK(amun__alloc(layer->ctx, &layer->wide, channels, sizeof *layer->wide));
+    return amun__alloc(layer->ctx, &layer->scale, channels, sizeof *layer->scale);
 }
 
 /* Dense layers have exact values at hand, so have some convolutions; methods with a rule of their
@@ -117,8 +119,8 @@ static amun_status open_layer(amun__clipper *c, amun__clip_layer *layer)
     }
     if (method == AMUN_CLIP_MIYATO && !once) {
         columns = layer->count / (size_t)layer->channels;
-        AMUN__CHECK(amun__alloc(c->ctx, &layer->raw, layer->count, sizeof *layer->raw));
-        AMUN__CHECK(amun__alloc(c->ctx, &layer->right, columns, sizeof *layer->right));
+        AMUN__CHECK(amun__alloc(layer->ctx, &layer->raw, layer->count, sizeof *layer->raw));
+        AMUN__CHECK(amun__alloc(layer->ctx, &layer->right, columns, sizeof *layer->right));
     }
     return AMUN_OK;
 }
@@ -127,7 +129,7 @@ static amun_status add_weighted(amun__clipper *c, const amun__model_values *v, i
 {
     const amun_graph *graph = amun__model_graph(c->model);
     const amun__node *node = &graph->nodes[index];
-    amun__clip_layer *layer = add_layer(c, AMUN__CLIP_MAP, node->name, c->options.target);
+    amun__clip_layer *layer = add_layer(c, AMUN__CLIP_MAP, index, c->options.target);
     set_weights(c, layer, v, index);
     layer->kind = kind_of(c, node, &layer->shape);
     AMUN__CHECK(open_layer(c, layer));
@@ -135,7 +137,7 @@ static amun_status add_weighted(amun__clipper *c, const amun__model_values *v, i
     if (c->options.batchnorm != AMUN_CLIP_BATCHNORM_COMPOSITE || norm < 0 || layer->dense) {
         return AMUN_OK;
     }
-    layer = add_layer(c, AMUN__CLIP_COMPOSITE, node->name, c->options.batchnorm_target);
+    layer = add_layer(c, AMUN__CLIP_COMPOSITE, index, c->options.batchnorm_target);
     set_weights(c, layer, v, index);
     AMUN__CHECK(set_norm(c, layer, v, norm));
     layer->name = layer->norm_name;
@@ -152,8 +154,8 @@ static amun_status add_node(amun__clipper *c, const amun__model_values *v, int32
     }
     if (node->kind == AMUN__NODE_BATCHNORM && how != AMUN_CLIP_BATCHNORM_LEAVE &&
         how != AMUN_CLIP_BATCHNORM_COMPOSITE) {
-        return set_norm(c, add_layer(c, AMUN__CLIP_NORM, node->name, c->options.batchnorm_target),
-                        v, index);
+        return set_norm(c, add_layer(c, AMUN__CLIP_NORM, index, c->options.batchnorm_target), v,
+                        index);
     }
     return AMUN_OK;
 }
@@ -170,11 +172,54 @@ static void resolve(amun__clipper *c)
     }
 }
 
-static amun_status fill(amun__clipper *c)
+/* What following a node's map costs, in floating-point operations: the products, and reading the
+ * weights into two layouts and from them, which for small images is as much. */
+static double cost_of(const amun__clipper *c, int32_t index)
+{
+    enum { PER_WEIGHT = 128 };
+    const amun_graph *graph = amun__model_graph(c->model);
+    const amun__node *node = &graph->nodes[index];
+    if (node->kind != AMUN__NODE_CONV2D && node->kind != AMUN__NODE_LINEAR) {
+        return 0.0;
+    }
+    const double plane =
+        node->kind == AMUN__NODE_LINEAR ? 1.0 : (double)node->height * (double)node->width;
+    return (double)graph->params[node->weight].count *
+           (4.0 * (double)c->options.block * plane + PER_WEIGHT);
+}
+
+/* One part in one-shot use: there a layer is worth all threads. */
+static amun_status deal(amun__clipper *c, amun_context *ctx)
+{
+    const int32_t nodes = amun__model_graph(c->model)->node_count;
+    double *costs = NULL;
+    amun_status status;
+    int32_t maps = 0;
+    AMUN__CHECK(amun__calloc(c->ctx, &c->part, (size_t)nodes, sizeof *c->part));
+    AMUN__TRY(amun__alloc(c->ctx, &costs, (size_t)nodes, sizeof *costs));
+    for (int32_t i = 0; i < nodes; i++) {
+        costs[i] = cost_of(c, i);
+        maps += costs[i] > 0.0;
+    }
+    const int32_t threads = c->use == AMUN__CLIPPER_ONCE ? 1 : amun__threads_count(ctx);
+    const int32_t parts = threads < maps ? threads : maps > 0 ? maps : 1;
+    amun__deal(costs, (size_t)nodes, (size_t)parts, c->part);
+    AMUN__TRY(amun__calloc(c->ctx, &c->pools, (size_t)parts, sizeof(amun_context *)));
+    c->pools[0] = c->ctx;
+    for (c->parts = 1; c->parts < parts; c->parts++) {
+        AMUN__TRY(amun__context_pooled(&c->pools[c->parts], ctx));
+    }
+fail:
+    amun__free(c->ctx, costs);
+    return status;
+}
+
+static amun_status fill(amun__clipper *c, amun_context *ctx)
 {
     amun__model_values v;
     amun__model_values_get(c->model, &v);
     const amun_graph *graph = amun__model_graph(c->model);
+    AMUN__CHECK(deal(c, ctx));
     /* a node gives two layers at most */
     AMUN__CHECK(amun__calloc(c->ctx, &c->layers, 2 * (size_t)graph->node_count, sizeof *c->layers));
     for (int32_t i = 0; i < graph->node_count; i++) {
@@ -196,7 +241,7 @@ amun_status amun__clipper_create(amun__clipper **out, amun_context *ctx, amun_mo
     *c = (amun__clipper){
         .ctx = pooled, .model = model, .options = *options, .use = use, .backend = backend};
     resolve(c);
-    AMUN__TRY(fill(c));
+    AMUN__TRY(fill(c, ctx));
     *out = c;
     return AMUN_OK;
 fail:
@@ -216,6 +261,11 @@ void amun__clipper_destroy(amun__clipper *clipper)
         amun__clip_layer_close(&clipper->layers[i]);
     }
     amun_context *pooled = clipper->ctx;
+    for (int32_t i = 1; i < clipper->parts; i++) {
+        amun_context_unref(clipper->pools[i]);
+    }
+    amun__free(pooled, clipper->pools);
+    amun__free(pooled, clipper->part);
     amun__free(pooled, clipper->layers);
     amun__free(pooled, clipper);
     amun_context_unref(pooled);

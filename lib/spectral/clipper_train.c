@@ -61,14 +61,29 @@ fail:
     return status;
 }
 
-static amun_status normalise_all(amun__clipper *c, int32_t steps)
+typedef struct normalisation {
+    amun__clipper *clipper;
+    int32_t steps;
+} normalisation;
+
+static amun_status normalise_part(void *data, size_t part)
 {
-    for (int32_t i = 0; i < c->count && c->options.method == AMUN_CLIP_MIYATO; i++) {
-        if (c->layers[i].u != NULL) {
-            AMUN__CHECK(normalise(&c->layers[i], steps));
+    const normalisation *n = data;
+    amun__clipper *c = n->clipper;
+    for (int32_t i = 0; i < c->count; i++) {
+        if (c->layers[i].part == (int32_t)part && c->layers[i].u != NULL) {
+            AMUN__CHECK(normalise(&c->layers[i], n->steps));
         }
     }
     return AMUN_OK;
+}
+
+static amun_status normalise_all(amun__clipper *c, int32_t steps)
+{
+    normalisation n = {c, steps};
+    return c->options.method == AMUN_CLIP_MIYATO
+               ? amun__side_by_side((size_t)c->parts, normalise_part, &n)
+               : AMUN_OK;
 }
 
 /* ---- the schedule ---------------------------------------------------------------------------- */
@@ -78,13 +93,13 @@ static bool is_due(const amun_clip_options *o, int64_t step)
     return step > o->delay && step % o->every == 0;
 }
 
-/* Follows the layers' vectors while training moves the weights. */
-static amun_status follow(amun__clipper *c, amun__clip_run *run)
+/* Follows the vectors of a part's layers while training moves the weights. */
+static amun_status follow(amun__clipper *c, amun__clip_run *run, int32_t part)
 {
     for (int32_t i = 0; i < c->count; i++) {
         amun__clip_layer *layer = &c->layers[i];
         bool converged;
-        if (layer->power == NULL || c->options.power_iterations == 0 ||
+        if (layer->part != part || layer->power == NULL || c->options.power_iterations == 0 ||
             c->options.method > AMUN_CLIP_SCALE) {
             continue;
         }
@@ -102,23 +117,44 @@ static bool clips_by_schedule(const amun__clipper *c, const amun__clip_layer *la
     return layer->kind != AMUN__CLIP_MAP || !gradient;
 }
 
-static amun_status clip_all(amun__clipper *c, amun__clip_run *run)
+static amun_status clip(amun__clipper *c, amun__clip_run *run, int32_t part)
 {
     for (int32_t i = 0; i < c->count; i++) {
-        if (clips_by_schedule(c, &c->layers[i])) {
+        if (c->layers[i].part == part && clips_by_schedule(c, &c->layers[i])) {
             AMUN__CHECK(amun__clip_layer_run(&c->layers[i], run));
         }
     }
     return AMUN_OK;
 }
 
+typedef struct clip_step {
+    amun__clipper *clipper;
+    const amun__clip_run *run;
+    bool due;
+    int64_t *rounds; /* [parts] */
+} clip_step;
+
+static amun_status run_part(void *data, size_t part)
+{
+    const clip_step *s = data;
+    amun__clip_run own = *s->run;
+    AMUN__CHECK(follow(s->clipper, &own, (int32_t)part));
+    own.rounds = 0;
+    const amun_status status = s->due ? clip(s->clipper, &own, (int32_t)part) : AMUN_OK;
+    s->rounds[part] = own.rounds;
+    return status;
+}
+
 static amun_status run_step(amun__clipper *c, amun__clip_run *run, int64_t step)
 {
-    AMUN__CHECK(follow(c, run));
-    run->rounds = 0;
-    if (is_due(&c->options, step)) {
-        AMUN__CHECK(clip_all(c, run));
+    clip_step s = {.clipper = c, .run = run, .due = is_due(&c->options, step)};
+    AMUN__CHECK(amun__calloc(c->ctx, &s.rounds, (size_t)c->parts, sizeof *s.rounds));
+    const amun_status status = amun__side_by_side((size_t)c->parts, run_part, &s);
+    for (int32_t i = 0; i < c->parts; i++) {
+        run->rounds += s.rounds[i];
     }
+    amun__free(c->ctx, s.rounds);
+    AMUN__CHECK(status);
     const int32_t iterations = c->options.iterations > 0 ? c->options.iterations : 1;
     return normalise_all(c, iterations);
 }

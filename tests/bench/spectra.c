@@ -22,6 +22,20 @@ static void add_layer(bench_spectra *s, int32_t node, int32_t k, int32_t block)
     s->count++;
 }
 
+static void deal(bench_spectra *s, int32_t block)
+{
+    double costs[BENCH_MAX_LAYERS];
+    const size_t threads = (size_t)amun__threads_count(amun__model_context(s->model));
+    for (size_t i = 0; i < s->count; i++) {
+        const amun__linop_shape *shape = amun__linop_shape_of(s->ops[i]);
+        const double plane = (double)shape->out_height * (double)shape->out_width;
+        costs[i] =
+            (double)amun__linop_weight_count(s->ops[i]) * (4.0 * (double)block * plane + 128);
+    }
+    s->parts = threads < s->count ? threads : s->count;
+    amun__deal(costs, s->count, s->parts, s->part);
+}
+
 void bench_spectra_open(bench_spectra *s, amun_model *model, int32_t k, int32_t block)
 {
     const amun_graph *graph = amun__model_graph(model);
@@ -32,6 +46,7 @@ void bench_spectra_open(bench_spectra *s, amun_model *model, int32_t k, int32_t 
             add_layer(s, i, k, block);
         }
     }
+    deal(s, block);
     (void)bench_spectra_run(s, true);
 }
 
@@ -44,20 +59,35 @@ void bench_spectra_close(bench_spectra *s)
     s->count = 0;
 }
 
+static amun_status run_layer(bench_spectra *s, size_t i)
+{
+    const double began = amun__now();
+    if (s->fresh) {
+        amun__linop_source source;
+        AMUN__CHECK(amun__linop_source_open(&source, s->model, s->nodes[i], false));
+        AMUN__CHECK(amun__linop_lend_weights(s->ops[i], source.weights));
+        amun__linop_source_close(&source); /* the weights are the model's */
+    }
+    AMUN__CHECK(amun__powerqr_run(s->states[i], 1, NULL, NULL));
+    s->seconds[i] = amun__now() - began;
+    return AMUN_OK;
+}
+
+static amun_status run_part(void *data, size_t part)
+{
+    bench_spectra *s = data;
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->part[i] == (int32_t)part) {
+            AMUN__CHECK(run_layer(s, i));
+        }
+    }
+    return AMUN_OK;
+}
+
 double bench_spectra_run(bench_spectra *s, bool fresh)
 {
-    double total = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        const double began = amun__now();
-        if (fresh) {
-            amun__linop_source source;
-            bench_must(amun__linop_source_open(&source, s->model, s->nodes[i], false), "weights");
-            bench_must(amun__linop_set_source(s->ops[i], &source), "weights");
-            amun__linop_source_close(&source);
-        }
-        bench_must(amun__powerqr_run(s->states[i], 1, NULL, NULL), "power iteration");
-        s->seconds[i] = amun__now() - began;
-        total += s->seconds[i];
-    }
-    return 1e3 * total;
+    const double began = amun__now();
+    s->fresh = fresh;
+    bench_must(amun__side_by_side(s->parts, run_part, s), "power iteration");
+    return 1e3 * (amun__now() - began);
 }

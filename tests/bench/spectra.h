@@ -12,8 +12,11 @@ typedef struct bench_spectra {
     amun__linop *ops[BENCH_MAX_LAYERS];
     amun__powerqr *states[BENCH_MAX_LAYERS];
     int32_t nodes[BENCH_MAX_LAYERS];
-    double seconds[BENCH_MAX_LAYERS]; /* of the last iteration */
+    double seconds[BENCH_MAX_LAYERS]; /* of the last iteration, on one thread */
     size_t count;
+    int32_t part[BENCH_MAX_LAYERS]; /* side by side, as clips and LOTOS run in a training */
+    size_t parts;
+    bool fresh;
 } bench_spectra;
 
 /* `block` vectors each, of which k are wanted; one iteration to make all primitives. */

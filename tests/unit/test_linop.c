@@ -147,6 +147,23 @@ START_TEST(convolutions)
 }
 END_TEST
 
+/* Weights that stay with the caller: as they are now, as they are after the next call, and copied
+ * ones again. `y` and `want` are of the other weights and nine vectors. */
+static void check_lent(conv_case *c, amun__linop *op, int b, pair *y, const double *want)
+{
+    float *lent = calloc(c->weights.count, sizeof *lent);
+    memcpy(lent, c->weights.narrow, c->weights.count * sizeof *lent);
+    ck_ok(amun__linop_lend_weights(op, lent));
+    check_matrix(c, op, fixture_backends[b], 9);
+    memcpy(lent, c->other.narrow, c->weights.count * sizeof *lent);
+    ck_ok(amun__linop_lend_weights(op, lent));
+    pair_apply(op, false, 9, &c->x, y);
+    ck_assert_double_le(fixture_error(y->wide, want, y->count), tolerance(fixture_backends[b]));
+    ck_ok(amun__linop_set_weights(op, c->weights.narrow, NULL));
+    free(lent);
+    check_matrix(c, op, fixture_backends[b], 9);
+}
+
 /* Every block size up to one that fills Winograd's tiles, on one operator, with new weights in
  * between: what is packed must follow. */
 START_TEST(blocks_and_new_weights)
@@ -164,6 +181,7 @@ START_TEST(blocks_and_new_weights)
         fixture_multiply(c.other_matrix, c.rows, c.columns, false, 9, c.x.wide, want);
         pair_apply(op, false, 9, &c.x, &y);
         ck_assert_double_le(fixture_error(y.wide, want, y.count), tolerance(fixture_backends[b]));
+        check_lent(&c, op, b, &y, want);
         free(want);
         pair_free(&y);
         amun__linop_destroy(op);
