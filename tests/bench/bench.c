@@ -125,67 +125,65 @@ uint64_t bench_resident(void)
 
 /* ---- probe ---------------------------------------------------------------------------------- */
 
-enum { PROBE_ROUNDS = 3, PROBE_STEPS = 1 << 20, PROBE_LANES = 16, PROBE_CHAINS = 8 };
+enum { PROBE_ROUNDS = 3, PROBE_STEPS = 1 << 20 };
 #define PROBE_BYTES ((size_t)96 << 20)
 
-typedef float lanes __attribute__((vector_size(PROBE_LANES * sizeof(float))));
-
-/* Eight independent chains of multiply-adds; contracted to FMA by the flags of this folder. */
-static inline __attribute__((always_inline)) float chains(int steps, float start)
-{
-    const lanes factor = (lanes){0} + 0.999f, term = (lanes){0} + start;
-    lanes c[PROBE_CHAINS];
-    for (int i = 0; i < PROBE_CHAINS; i++) {
-        c[i] = term + (float)i;
+/* Independent chains of multiply-adds; contracted to FMA by the flags of this folder. Vectors as
+ * wide as a register and COUNT as many as there are registers beside factor and term: of wider or
+ * more ones the compiler keeps some in memory, and then it is memory that the probe measures. */
+#define DEFINE_CHAINS(NAME, ATTRIBUTES, LANES, COUNT)                                              \
+    typedef float NAME##_lanes __attribute__((vector_size((LANES) * sizeof(float))));              \
+    ATTRIBUTES static float NAME(int steps, float start)                                           \
+    {                                                                                              \
+        const NAME##_lanes factor = (NAME##_lanes){0} + 0.999f, term = (NAME##_lanes){0} + start;  \
+        NAME##_lanes c[COUNT];                                                                     \
+        for (int i = 0; i < (COUNT); i++) {                                                        \
+            c[i] = term + (float)i;                                                                \
+        }                                                                                          \
+        for (int step = 0; step < steps; step++) {                                                 \
+            _Pragma("GCC unroll 16") for (int i = 0; i < (COUNT); i++)                             \
+            {                                                                                      \
+                c[i] = c[i] * factor + term;                                                       \
+            }                                                                                      \
+        }                                                                                          \
+        float sum = 0;                                                                             \
+        for (int i = 0; i < (COUNT); i++) {                                                        \
+            sum += c[i][0];                                                                        \
+        }                                                                                          \
+        return sum;                                                                                \
     }
-    for (int step = 0; step < steps; step++) {
-#pragma GCC unroll 8
-        for (int i = 0; i < PROBE_CHAINS; i++) {
-            c[i] = c[i] * factor + term;
-        }
-    }
-    float sum = 0;
-    for (int i = 0; i < PROBE_CHAINS; i++) {
-        sum += c[i][0];
-    }
-    return sum;
-}
 
-static float chains_plain(int steps, float start)
-{
-    return chains(steps, start);
-}
+enum { PLAIN_LANES = 4, AVX2_LANES = 8, AVX512_LANES = 16, FEW_CHAINS = 10, CHAINS = 12 };
 
+DEFINE_CHAINS(chains_plain, , PLAIN_LANES, FEW_CHAINS)
 #if defined(__x86_64__)
-__attribute__((target("avx512f"))) static float chains_avx512(int steps, float start)
-{
-    return chains(steps, start);
-}
-
-__attribute__((target("avx2,fma"))) static float chains_avx2(int steps, float start)
-{
-    return chains(steps, start);
-}
+DEFINE_CHAINS(chains_avx2, __attribute__((target("avx2,fma"))), AVX2_LANES, CHAINS)
+DEFINE_CHAINS(chains_avx512, __attribute__((target("avx512f"))), AVX512_LANES, CHAINS)
 #endif
 
 typedef float (*chains_fn)(int steps, float start);
 
-static chains_fn best_chains(void)
+/* *flops: of one step. */
+static chains_fn best_chains(int *flops)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f")) {
+        *flops = 2 * AVX512_LANES * CHAINS;
         return chains_avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        *flops = 2 * AVX2_LANES * CHAINS;
         return chains_avx2;
     }
 #endif
+    *flops = 2 * PLAIN_LANES * FEW_CHAINS;
     return chains_plain;
 }
 
 static double probe_flops(int threads)
 {
-    const chains_fn run = best_chains();
+    int flops = 0;
+    const chains_fn run = best_chains(&flops);
     float sink = 0;
     double began = amun__now();
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : sink)
@@ -195,7 +193,7 @@ static double probe_flops(int threads)
     double seconds = amun__now() - began;
     volatile float keep = sink;
     (void)keep;
-    return 2.0 * threads * PROBE_STEPS * PROBE_CHAINS * PROBE_LANES / seconds * 1e-9;
+    return (double)flops * threads * PROBE_STEPS / seconds * 1e-9;
 }
 
 static double probe_copy(int threads, char *dst, const char *src)
