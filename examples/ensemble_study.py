@@ -41,7 +41,7 @@ def arguments():
     parser.add_argument("--work", required=True, type=pathlib.Path, help="folder for all results")
     parser.add_argument("--data", help="folder with CIFAR-10 (default: the digits)")
     parser.add_argument("--arch", default=None)
-    parser.add_argument("--methods", default="plain,clip,lotos,adp",
+    parser.add_argument("--methods", default="plain,clip,lotos,clip+lotos,adp",
                         help="of " + ", ".join(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=None)
