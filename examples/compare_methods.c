@@ -169,6 +169,11 @@ static void read_row(compare_job *job, const char *text)
     while (rest != NULL) {
         set_key(row, strsep(&rest, ":"));
     }
+    if (strstr(text, ":step_epochs=") != NULL && row->train.schedule != AMUN_SCHEDULE_STEP) {
+        ex_usage("--methods: step_epochs is for steps of the rate, which %s does not take by "
+                 "itself: add schedule=%d (in %s)",
+                 name, (int)AMUN_SCHEDULE_STEP, text);
+    }
     free(copy);
 }
 

@@ -533,6 +533,8 @@ def test_compare():
     refused("no such option", 2, 'no option "speed"', *base, "--methods", "finetune:speed=1")
     refused("no number", 2, '"fast"', *base, "--methods", "finetune:lr=fast")
     refused("retrain twice", 2, "retrain", *base, "--methods", "retrain")
+    refused("steps of a constant rate", 2, "add schedule=2", *base, "--methods",
+            "finetune:step_epochs=1")
     refused("no such class", 2, '"10" is no class', *base, "--class", "10")
     refused("beta", 1, "beta", *base, "--class", 3, "--methods", "trw:beta=-1")
 
