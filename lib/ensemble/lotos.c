@@ -21,8 +21,7 @@ static void read_batchnorm(const lotos_part *p, const lotos_layer *l)
 static amun_status refresh_map(const lotos_layer *l, lotos_map *m, const float *scale,
                                int32_t iterations)
 {
-    AMUN__CHECK(scale != NULL ? amun__linop_set_weights(m->op, l->weight, scale)
-                              : amun__linop_lend_weights(m->op, l->weight));
+    AMUN__CHECK(amun__linop_lend_weights(m->op, l->weight, scale));
     if (m->power == NULL) {
         return AMUN_OK;
     }

@@ -96,14 +96,12 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Products of the vectors that iterate and of those of the partners, and the weights' way into the
- * map. */
+/* With the products of the partners' vectors, and twice over where there is a batch norm. */
 static double cost_of(const amun__lotos *lotos, const lotos_layer *l)
 {
-    enum { PER_WEIGHT = 128 };
     const double vectors = (double)lotos->options.k * (double)(1 + l->partner_count);
-    const double weights = (double)amun__linop_weight_count(l->plain.op);
-    const double cost = weights * (4.0 * vectors * (double)l->plane + PER_WEIGHT);
+    const double cost =
+        amun__powerqr_cost(amun__linop_weight_count(l->plain.op), (double)l->plane, vectors);
     return l->folded.op != NULL ? 2.0 * cost : cost;
 }
 

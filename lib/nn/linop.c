@@ -390,11 +390,11 @@ amun_status amun__linop_set_weights(amun__linop *op, const float *weights, const
     return AMUN_OK;
 }
 
-amun_status amun__linop_lend_weights(amun__linop *op, const float *weights)
+amun_status amun__linop_lend_weights(amun__linop *op, const float *weights, const float *scale)
 {
     AMUN__CHECK(check_settable(op));
-    if (amun__linop_is_f64(op)) {
-        store_weights(op, weights, NULL, NULL, NULL);
+    if (scale != NULL || amun__linop_is_f64(op)) {
+        store_weights(op, weights, NULL, scale, NULL);
         return AMUN_OK;
     }
     op->version++;

@@ -96,9 +96,9 @@ void amun__linop_destroy(amun__linop *op); /* NULL is fine */
 /* New weights and scale for the same geometry (CONV2D, LINEAR; DIAGONAL: factors as weights, and
  * `scale` multiplies them). UNSUPPORTED for other kinds. */
 amun_status amun__linop_set_weights(amun__linop *op, const float *weights, const float *scale);
-/* The same without scale and without a copy: `weights` stay the caller's, must stay where they are,
- * and may change only if they are lent or set again before the map is used. */
-amun_status amun__linop_lend_weights(amun__linop *op, const float *weights);
+/* The same, without a copy where there is no scale: `weights` stay the caller's, must stay where they
+ * are, and may change only if they are lent or set again before the map is used. */
+amun_status amun__linop_lend_weights(amun__linop *op, const float *weights, const float *scale);
 /* From double, for REF_F64 only: nothing is rounded. */
 amun_status amun__linop_set_weights_f64(amun__linop *op, const double *weights,
                                         const double *scale);

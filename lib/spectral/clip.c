@@ -69,11 +69,8 @@ amun_status amun__clip_layer_refresh(amun__clip_layer *layer)
             }
         }
     }
-    if (layer->op == NULL) {
-        return AMUN_OK;
-    }
-    return layer->scale != NULL ? amun__linop_set_weights(layer->op, layer->weights, layer->scale)
-                                : amun__linop_lend_weights(layer->op, layer->weights);
+    return layer->op != NULL ? amun__linop_lend_weights(layer->op, layer->weights, layer->scale)
+                             : AMUN_OK;
 }
 
 /* ---- extraction ------------------------------------------------------------------------------ */

@@ -116,9 +116,9 @@ static amun_status line_search(amun__clip_layer *l, work *w, int64_t k, const fl
         de = amun__dot_f32(w->change, w->bend, n);
         ee = amun__dot_f32(w->bend, w->bend, n);
     } else {
-        AMUN__CHECK(amun__linop_lend_weights(l->op, w->diff));
+        AMUN__CHECK(amun__linop_lend_weights(l->op, w->diff, NULL));
         const amun_status status = amun__linop_apply(l->op, k, v, w->change);
-        AMUN__CHECK(amun__linop_lend_weights(l->op, l->weights)); /* w is going to be freed */
+        AMUN__CHECK(amun__linop_lend_weights(l->op, l->weights, NULL)); /* w is going to be freed */
         AMUN__CHECK(status);
     }
     const double rd = amun__dot_f32(w->residual, w->change, n);

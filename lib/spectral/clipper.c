@@ -172,11 +172,9 @@ static void resolve(amun__clipper *c)
     }
 }
 
-/* What following a node's map costs, in floating-point operations: the products, and reading the
- * weights into two layouts and from them, which for small images is as much. */
+/* What following a node's map costs; 0 of other nodes. */
 static double cost_of(const amun__clipper *c, int32_t index)
 {
-    enum { PER_WEIGHT = 128 };
     const amun_graph *graph = amun__model_graph(c->model);
     const amun__node *node = &graph->nodes[index];
     if (node->kind != AMUN__NODE_CONV2D && node->kind != AMUN__NODE_LINEAR) {
@@ -184,8 +182,7 @@ static double cost_of(const amun__clipper *c, int32_t index)
     }
     const double plane =
         node->kind == AMUN__NODE_LINEAR ? 1.0 : (double)node->height * (double)node->width;
-    return (double)graph->params[node->weight].count *
-           (4.0 * (double)c->options.block * plane + PER_WEIGHT);
+    return amun__powerqr_cost(graph->params[node->weight].count, plane, (double)c->options.block);
 }
 
 /* One part in one-shot use: there a layer is worth all threads. */

@@ -29,8 +29,7 @@ static void deal(bench_spectra *s, int32_t block)
     for (size_t i = 0; i < s->count; i++) {
         const amun__linop_shape *shape = amun__linop_shape_of(s->ops[i]);
         const double plane = (double)shape->out_height * (double)shape->out_width;
-        costs[i] =
-            (double)amun__linop_weight_count(s->ops[i]) * (4.0 * (double)block * plane + 128);
+        costs[i] = amun__powerqr_cost(amun__linop_weight_count(s->ops[i]), plane, (double)block);
     }
     s->parts = threads < s->count ? threads : s->count;
     amun__deal(costs, s->count, s->parts, s->part);
@@ -65,7 +64,7 @@ static amun_status run_layer(bench_spectra *s, size_t i)
     if (s->fresh) {
         amun__linop_source source;
         AMUN__CHECK(amun__linop_source_open(&source, s->model, s->nodes[i], false));
-        AMUN__CHECK(amun__linop_lend_weights(s->ops[i], source.weights));
+        AMUN__CHECK(amun__linop_lend_weights(s->ops[i], source.weights, NULL));
         amun__linop_source_close(&source); /* the weights are the model's */
     }
     AMUN__CHECK(amun__powerqr_run(s->states[i], 1, NULL, NULL));

@@ -153,10 +153,10 @@ static void check_lent(conv_case *c, amun__linop *op, int b, pair *y, const doub
 {
     float *lent = calloc(c->weights.count, sizeof *lent);
     memcpy(lent, c->weights.narrow, c->weights.count * sizeof *lent);
-    ck_ok(amun__linop_lend_weights(op, lent));
+    ck_ok(amun__linop_lend_weights(op, lent, NULL));
     check_matrix(c, op, fixture_backends[b], 9);
     memcpy(lent, c->other.narrow, c->weights.count * sizeof *lent);
-    ck_ok(amun__linop_lend_weights(op, lent));
+    ck_ok(amun__linop_lend_weights(op, lent, NULL));
     pair_apply(op, false, 9, &c->x, y);
     ck_assert_double_le(fixture_error(y->wide, want, y->count), tolerance(fixture_backends[b]));
     ck_ok(amun__linop_set_weights(op, c->weights.narrow, NULL));
