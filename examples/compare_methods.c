@@ -138,6 +138,31 @@ static void set_key(compare_method *row, char *text)
     ex_usage("--methods: no option \"%s\" (in %s)", text, row->text);
 }
 
+/* Whether a row's text sets the option. */
+static bool is_set(const char *text, const char *option)
+{
+    const size_t length = strlen(option);
+    for (const char *at = strchr(text, ':'); at != NULL; at = strchr(at + 1, ':')) {
+        if (strncmp(at + 1, option, length) == 0 && at[1 + length] == '=') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What would change nothing is more likely a mistake than meant. */
+static void refuse_ignored(const compare_method *row, const char *name)
+{
+    static const char *const of_steps[] = {"step_epochs", "gamma"};
+    for (size_t i = 0; i < 2 && row->train.schedule != AMUN_SCHEDULE_STEP; i++) {
+        if (is_set(row->text, of_steps[i])) {
+            ex_usage("--methods: %s is for steps of the rate, which %s does not take by itself: "
+                     "add schedule=%d (in %s)",
+                     of_steps[i], name, (int)AMUN_SCHEDULE_STEP, row->text);
+        }
+    }
+}
+
 static void read_row(compare_job *job, const char *text)
 {
     if (job->row_count == COMPARE_METHODS) {
@@ -169,11 +194,7 @@ static void read_row(compare_job *job, const char *text)
     while (rest != NULL) {
         set_key(row, strsep(&rest, ":"));
     }
-    if (strstr(text, ":step_epochs=") != NULL && row->train.schedule != AMUN_SCHEDULE_STEP) {
-        ex_usage("--methods: step_epochs is for steps of the rate, which %s does not take by "
-                 "itself: add schedule=%d (in %s)",
-                 name, (int)AMUN_SCHEDULE_STEP, text);
-    }
+    refuse_ignored(row, name);
     free(copy);
 }
 

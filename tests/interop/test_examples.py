@@ -535,6 +535,8 @@ def test_compare():
     refused("retrain twice", 2, "retrain", *base, "--methods", "retrain")
     refused("steps of a constant rate", 2, "add schedule=2", *base, "--methods",
             "finetune:step_epochs=1")
+    refused("decay of a constant rate", 2, "gamma is for steps", *base, "--methods",
+            "salun:epochs=1:gamma=0.5")
     refused("no such class", 2, '"10" is no class', *base, "--class", "10")
     refused("beta", 1, "beta", *base, "--class", 3, "--methods", "trw:beta=-1")
 

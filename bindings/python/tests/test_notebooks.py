@@ -135,6 +135,23 @@ class Files(unittest.TestCase):
             self.assertNotRegex(text, r'"output_type"|"execution_count": \d')
             self.assertTrue(notebook.cells(path)[0][1].startswith("DATA = None"), path)
 
+    def test_the_switch(self):
+        """With CIFAR-10's folder instead of None the first cell opens it and makes a network for it.
+        Black images; all that follows is the same code as for the digits."""
+        with tempfile.TemporaryDirectory() as folder:
+            for i in range(1, 6):
+                pathlib.Path(folder, "data_batch_%d.bin" % i).write_bytes(bytes(3073 * 10))
+            pathlib.Path(folder, "test_batch.bin").write_bytes(bytes(3073 * 3100))
+            for path in sorted(FOLDER.glob("*.ipynb")):
+                first = notebook.cells(path)[0][1].replace("DATA = None", "DATA = %r" % folder)
+                space = {}
+                exec(compile(first, path.name, "exec"), space)
+                self.assertEqual(space["train"].shape, (3, 32, 32), path.name)
+                self.assertEqual(len(space["train"]), 50, path.name)
+                self.assertGreaterEqual(len(space["test"]), 100, path.name)
+                logits = space["network"](0).predict(space["train"].read(0, 2))
+                self.assertEqual(logits.shape, (2, 10), path.name)
+
 
 if __name__ == "__main__":
     if len(sys.argv) == 2 and sys.argv[1].islower():

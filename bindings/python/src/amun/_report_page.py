@@ -41,7 +41,10 @@ def spread(mean, deviation, digits=2):
     """mean +- sample standard deviation; the mean alone where there is no deviation."""
     text = number(mean, digits)
     if mean is not None and deviation is not None:
-        text += ' <span class="sd">&#177;&#8239;%s</span>' % number(deviation, digits)
+        # To as many places as the mean, unless all of that is smaller than its last place.
+        last = 0.5 * 10**-digits
+        told = "%.*f" % (digits, deviation) if deviation < last <= abs(mean) else number(deviation, digits)
+        text += ' <span class="sd">&#177;&#8239;%s</span>' % told
     return text
 
 
