@@ -123,6 +123,29 @@ amun_status amun__gemm_c64(bool adjoint_a, bool adjoint_b, int64_t m, int64_t n,
     return AMUN_OK;
 }
 
+/* re = a a' + b b', im = x - x' with x = b a'; the adjoint first: a' a + b' b, x = a' b. */
+amun_status amun__gram_c64(bool adjoint, int64_t n, int64_t p, const double *a, const double *b,
+                           double *re, double *im)
+{
+    AMUN__CHECK(check_product(n, n, p));
+    const CBLAS_TRANSPOSE transpose = adjoint ? CblasTrans : CblasNoTrans;
+    for (int part = 0; part < 2; part++) {
+        cblas_dsyrk(CblasRowMajor, CblasUpper, transpose, (blasint)n, (blasint)p, 1,
+                    part == 0 ? a : b, lead(adjoint ? n : p), part, re, lead(n));
+    }
+    AMUN__CHECK(adjoint ? amun__gemm_f64(true, false, n, n, p, 1, a, b, 0, im)
+                        : amun__gemm_f64(false, true, n, n, p, 1, b, a, 0, im));
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = i; j < n; j++) {
+            const double x = im[i * n + j] - im[j * n + i];
+            re[j * n + i] = re[i * n + j];
+            im[i * n + j] = x;
+            im[j * n + i] = -x;
+        }
+    }
+    return AMUN_OK;
+}
+
 /* ---- QR ------------------------------------------------------------------------------------- */
 
 static amun_status check_block(int64_t k, int64_t n, size_t *count)

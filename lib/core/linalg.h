@@ -24,6 +24,11 @@ amun_status amun__gemm_f64(bool transpose_a, bool transpose_b, int64_t m, int64_
 amun_status amun__gemm_c64(bool adjoint_a, bool adjoint_b, int64_t m, int64_t n, int64_t p,
                            const double *a, const double *b, double *c);
 
+/* The Hermitian matrix k k^* of k = a + i b, as re[n][n] and im[n][n]; a and b are [n][p], with
+ * `adjoint` [p][n] for k^* k. Half the multiplications of a general product. */
+amun_status amun__gram_c64(bool adjoint, int64_t n, int64_t p, const double *a, const double *b,
+                           double *re, double *im);
+
 /* Householder QR of a block: rows[k][n], k <= n, become orthonormal and span the same space;
  * diagonal[k] gets R_ii (their sign is arbitrary). Rows stay orthonormal where R_ii is 0. */
 amun_status amun__orthonormalise_f32(amun_context *ctx, int64_t k, int64_t n, float *rows,

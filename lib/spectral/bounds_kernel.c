@@ -115,7 +115,7 @@ amun_status amun__bound_by_kernel(amun__bound_subject *s, double budget, amun__b
     for (int64_t group = 0; group < s->shape->groups; group++) {
         kernel_of(s, group, m, n, kernel);
         AMUN__TRY(
-            amun__gram_kernel(s->ctx, small, large, s->shape->kernel, kernel, steps, NULL, &one));
+            amun__gram_kernel(s->ctx, small, large, s->shape->kernel, kernel, steps, &one));
         top = fmax(top, one);
     }
     const double copies = amun__bound_torus_of(s, 0).copies * amun__bound_torus_of(s, 1).copies;

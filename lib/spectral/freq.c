@@ -235,22 +235,16 @@ int64_t amun__freq_gram_size(const amun__freq *f)
     return f->out <= f->columns ? f->out : f->columns;
 }
 
-/* (A + iB)(A - iB') = AA' + BB' + i (BA' - AB'), and the same with the primes on the left. */
 amun_status amun__freq_gram(const amun__freq *f, const double *re, const double *im,
                             double *scratch, double *gram)
 {
     const bool rows = f->out <= f->columns;
     const int64_t n = rows ? f->out : f->columns, p = rows ? f->columns : f->out;
-    double *square = scratch, *cross = scratch + n * n;
-    AMUN__CHECK(amun__gemm_f64(!rows, rows, n, n, p, 1, re, re, 0, square));
-    AMUN__CHECK(amun__gemm_f64(!rows, rows, n, n, p, 1, im, im, 1, square));
-    AMUN__CHECK(rows ? amun__gemm_f64(false, true, n, n, p, 1, im, re, 0, cross)
-                     : amun__gemm_f64(true, false, n, n, p, 1, re, im, 0, cross));
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j < n; j++) {
-            gram[2 * (i * n + j)] = square[i * n + j];
-            gram[2 * (i * n + j) + 1] = cross[i * n + j] - cross[j * n + i];
-        }
+    double *real = scratch, *imaginary = scratch + n * n;
+    AMUN__CHECK(amun__gram_c64(!rows, n, p, re, im, real, imaginary));
+    for (int64_t i = 0; i < n * n; i++) {
+        gram[2 * i] = real[i];
+        gram[2 * i + 1] = imaginary[i];
     }
     return AMUN_OK;
 }

@@ -202,10 +202,10 @@ static amun_status correlate(int64_t out, int64_t in, const lattice *from, latti
     return AMUN_OK;
 }
 
-/* Sums of absolute values: over the columns of each output channel into rows[out] (nullable); the
- * largest of them, and the largest over the rows of an input channel. */
+/* The largest sum of absolute values over an output channel's columns, and over an input channel's
+ * rows. */
 static amun_status absolute_sums(amun_context *ctx, int64_t out, int64_t in, const lattice *k,
-                                 double *rows, double *most, double *most_across)
+                                 double *most, double *most_across)
 {
     amun_status status;
     double *sums = NULL;
@@ -219,21 +219,16 @@ static amun_status absolute_sums(amun_context *ctx, int64_t out, int64_t in, con
     for (int64_t i = 0; i < out + in; i++) {
         double *top = i < out ? most : most_across;
         *top = fmax(*top, sums[i]);
-        if (rows != NULL && i < out) {
-            rows[i] = sums[i];
-        }
     }
 fail:
     amun__free(ctx, sums);
     return status;
 }
 
-enum { KERNEL_MOST = 8 };
-
 /* What the steps leave behind for the bound: before step t the kernel was divided by scale[t]; the
  * step made an error of operator norm at most error[t]. */
 typedef struct trail {
-    double scale[KERNEL_MOST], error[KERNEL_MOST];
+    double scale[AMUN__GRAM_MOST], error[AMUN__GRAM_MOST];
 } trail;
 
 /* sigma(K)^2 <= sigma(correlation) + error, backwards from the sum of absolute values, which is the
@@ -263,7 +258,7 @@ static amun_status kernel_step(amun_context *ctx, int64_t out, int64_t in, latti
     scale_all(now->values, count, *scale > 0 ? 1 / *scale : 0);
     /* |computed - exact| <= gamma(p) |K| |K|', whose operator norm is at most the product of the
      * sums of absolute values along rows and across them: Schur's test */
-    AMUN__CHECK(absolute_sums(ctx, out, in, now, NULL, &along, &across));
+    AMUN__CHECK(absolute_sums(ctx, out, in, now, &along, &across));
     const double terms = (double)(in * now->size[0] * now->size[1]) + 12; /* 8: the scaling */
     *error = 2 * terms * unit_roundoff * along * across;
     AMUN__TRY(amun__alloc(ctx, &next.values, next_count, sizeof *next.values));
@@ -277,35 +272,27 @@ fail:
 }
 
 amun_status amun__gram_kernel(amun_context *ctx, int64_t out, int64_t in, const int64_t size[2],
-                              const double *kernel, int32_t iterations, double *rows,
-                              double *certified)
+                              const double *kernel, int32_t iterations, double *certified)
 {
     amun_status status;
     size_t count;
     trail seen;
     lattice now = {.size = {size[0], size[1]}};
-    if (iterations < 1 || iterations > KERNEL_MOST) {
+    if (iterations < 1 || iterations > AMUN__GRAM_MOST) {
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "iterations: %d is outside [1, %d]",
-                          (int)iterations, (int)KERNEL_MOST);
+                          (int)iterations, (int)AMUN__GRAM_MOST);
     }
     AMUN__CHECK(lattice_count(out, in, size, &count));
     AMUN__TRY(amun__alloc(ctx, &now.values, count, sizeof *now.values));
     memcpy(now.values, kernel, count * sizeof *now.values);
-    double log_scale = 0, most, across;
+    double most, across;
     for (int32_t t = 0; t < iterations; t++) {
         AMUN__TRY(kernel_step(ctx, out, t == 0 ? in : out, &now, &seen.scale[t], &seen.error[t]));
-        log_scale = 2 * (log_scale + log(seen.scale[t]));
     }
-    AMUN__TRY(absolute_sums(ctx, out, out, &now, rows, &most, &across));
-    const double root = ldexp(1, -iterations);
-    for (int64_t i = 0; rows != NULL && i < out; i++) {
-        rows[i] = rows[i] > 0 ? exp(root * (log_scale + log(rows[i]))) : 0;
-    }
-    if (certified != NULL) {
-        *certified = seen.scale[0] > 0 ? unwind(&seen, iterations, fmax(most, across),
-                                                (double)(out * now.size[0] * now.size[1]))
-                                       : 0;
-    }
+    AMUN__TRY(absolute_sums(ctx, out, out, &now, &most, &across));
+    *certified = seen.scale[0] > 0 ? unwind(&seen, iterations, fmax(most, across),
+                                            (double)(out * now.size[0] * now.size[1]))
+                                   : 0;
 fail:
     amun__free(ctx, now.values);
     return status;

@@ -16,14 +16,18 @@ amun_status amun__gram_gradient(amun_context *ctx, const amun__freq *freq, const
                                 double *d_im);
 
 /* Delattre et al. 2024 (arXiv 2402.00240): the kernel convolved with itself, `iterations` times,
- * kernel[kh][kw][out][in] of one group. rows[out] (nullable): t_i of each output channel, max t_i
- * >= norm but for rounding. certified (nullable): a bound on the norm for zero and circular padding
- * and images of any size, rounding included. Dilation changes nothing: on the infinite grid the
- * dilated map is copies of the dense one; stride only leaves rows out. */
+ * kernel[kh][kw][out][in] of one group. *certified: a bound on the norm for zero and circular
+ * padding and images of any size, rounding included. Dilation changes nothing: on the infinite grid
+ * the dilated map is copies of the dense one; stride only leaves rows out. */
 amun_status amun__gram_kernel(amun_context *ctx, int64_t out, int64_t in, const int64_t size[2],
-                              const double *kernel, int32_t iterations, double *rows,
-                              double *certified);
+                              const double *kernel, int32_t iterations, double *certified);
 /* Multiplications that it takes, as a price. */
 double amun__gram_kernel_cost(int64_t out, int64_t in, const int64_t size[2], int32_t iterations);
+
+/* rows[out]: t_i of each output channel for the loaded group of `freq` (strides and dilation 1,
+ * grids from amun__gram_rows_grid, all taps used); max t_i >= norm but for rounding. */
+enum { AMUN__GRAM_MOST = 8 }; /* iterations, here and above */
+int64_t amun__gram_rows_grid(int64_t kernel, int32_t iterations);
+amun_status amun__gram_rows(const amun__freq *freq, int32_t iterations, double *rows);
 
 #endif

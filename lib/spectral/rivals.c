@@ -298,14 +298,21 @@ amun_status amun__gram_rescale(amun_context *ctx, const amun__linop_shape *shape
     size_t count;
     const int64_t one[2] = {1, 1};
     AMUN__CHECK(amun__geometry_of(&geometry, shape));
+    if (iterations < 1 || iterations > AMUN__GRAM_MOST) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "iterations: %d is outside [1, %d]",
+                          (int)iterations, (int)AMUN__GRAM_MOST);
+    }
+    amun__linop_shape dense = *shape; /* on the infinite grid a dilated map is copies of this */
+    dense.dilation[0] = dense.dilation[1] = 1;
+    const int64_t grid[2] = {amun__gram_rows_grid(shape->kernel[0], iterations),
+                             amun__gram_rows_grid(shape->kernel[1], iterations)};
     AMUN__TRY(widen_weights(ctx, shape, weights, &wide, &count));
-    AMUN__TRY(amun__freq_open(&freq, ctx, shape, one, one, NULL)); /* its loads are the kernels */
+    AMUN__TRY(amun__freq_open(&freq, ctx, &dense, one, grid, NULL));
     AMUN__TRY(amun__alloc(ctx, &rows, (size_t)freq.out, sizeof *rows));
     const size_t row = count / (size_t)shape->out_channels;
     for (int64_t group = 0; group < shape->groups; group++) {
         amun__freq_load(&freq, shape, wide, group);
-        AMUN__TRY(amun__gram_kernel(ctx, freq.out, freq.in, shape->kernel, freq.kernel, iterations,
-                                    rows, NULL));
+        AMUN__TRY(amun__gram_rows(&freq, iterations, rows));
         for (int64_t i = 0; i < freq.out; i++) {
             const size_t channel = (size_t)(group * freq.out + i);
             scale_weights(weights + channel * row, row, rows[i] > 0 ? 1 / rows[i] : 1,

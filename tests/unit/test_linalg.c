@@ -140,6 +140,29 @@ START_TEST(test_complex_products)
 }
 END_TEST
 
+START_TEST(test_complex_gram)
+{
+    enum { N = 5, P = 3 };
+    double *k = draw(2 * N * P, 6), a[N * P], b[N * P];
+    for (size_t i = 0; i < N * P; i++) {
+        a[i] = k[2 * i];
+        b[i] = k[2 * i + 1];
+    }
+    for (int adjoint = 0; adjoint < 2; adjoint++) { /* k is [N][P], then [P][N] */
+        double want[2 * N * N], re[N * N], im[N * N];
+        ck_ok(amun__gemm_c64(adjoint, !adjoint, N, N, P, k, k, want));
+        re[0] = im[0] = NAN;
+        ck_ok(amun__gram_c64(adjoint, N, P, a, b, re, im));
+        for (size_t i = 0; i < N * N; i++) {
+            ck_close(re[i], want[2 * i], 1e-14);
+            ck_close(im[i], want[2 * i + 1], 1e-14);
+        }
+    }
+    ck_fails(amun__gram_c64(false, -1, P, a, b, a, b), AMUN_ERROR_INVALID_ARGUMENT, "extent -1");
+    free(k);
+}
+END_TEST
+
 /* The bits must not depend on where the operands lie or on what was computed before. */
 START_TEST(test_repeatable)
 {
@@ -514,6 +537,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_products);
     tcase_add_test(tc, test_complex_products);
+    tcase_add_test(tc, test_complex_gram);
     tcase_add_test(tc, test_repeatable);
     tcase_add_test(tc, test_orthonormalise);
     tcase_add_test(tc, test_eigenvalues);

@@ -352,6 +352,85 @@ START_TEST(test_gram_gradient)
 }
 END_TEST
 
+/* Delattre 2024 as published, by loops: the kernel [out][in][h][w] of a group correlated with
+ * itself, then the same with the [out][out] result; t_i from sums of absolute values. */
+static void correlate_naively(const double *k, size_t out, size_t in, const size_t *size,
+                              double *to)
+{
+    const size_t h = size[0], w = size[1], tall = 2 * h - 1, wide = 2 * w - 1;
+    memset(to, 0, out * out * tall * wide * sizeof *to);
+    for (size_t i = 0; i < out * out * in; i++) {
+        const size_t r = i / in / out, q = i / in % out, c = i % in;
+        for (size_t at = 0; at < h * w * h * w; at++) {
+            const size_t p = at / (h * w), s = at % (h * w);
+            const size_t y = p / w + h - 1 - s / w, x = p % w + w - 1 - s % w;
+            to[((r * out + q) * tall + y) * wide + x] +=
+                k[(r * in + c) * h * w + p] * k[(q * in + c) * h * w + s];
+        }
+    }
+}
+
+static double *rows_naively(const amun__linop_shape *s, const double *weights, int32_t steps)
+{
+    const size_t out = (size_t)(s->out_channels / s->groups), groups = (size_t)s->groups;
+    double *t = calloc(out * groups, sizeof *t);
+    for (size_t g = 0; g < groups; g++) {
+        size_t in = (size_t)(s->in_channels / s->groups);
+        size_t size[2] = {(size_t)s->kernel[0], (size_t)s->kernel[1]};
+        size_t count = out * in * size[0] * size[1];
+        double *k = malloc(count * sizeof *k);
+        memcpy(k, weights + g * count, count * sizeof *k);
+        for (int32_t step = 0; step < steps; step++) {
+            double *next = malloc(out * out * 4 * size[0] * size[1] * sizeof *next);
+            correlate_naively(k, out, in, size, next);
+            free(k);
+            k = next;
+            in = out;
+            size[0] = 2 * size[0] - 1, size[1] = 2 * size[1] - 1;
+        }
+        for (size_t i = 0; i < out * in * size[0] * size[1]; i++) {
+            t[g * out + i / (in * size[0] * size[1])] += fabs(k[i]);
+        }
+        free(k);
+    }
+    for (size_t i = 0; i < out * groups; i++) {
+        t[i] = pow(t[i], ldexp(1, -steps));
+    }
+    return t;
+}
+
+START_TEST(test_gram_rows)
+{
+    for (int i = 0; i < 16; i++) {
+        amun__linop_shape s = circular(1 + i % 4, 1 + i / 4, 9, 1 + i % 3, 1 + i % 2);
+        s.kernel[1] = 1 + i / 3 % 4;
+        s.dilation[i % 2] = 2;
+        if (i % 5 == 4) {
+            s.in_channels *= s.groups = 2;
+            s.out_channels *= 2;
+        }
+        pair w = pair_random(fixture_weights(&s), 600 + (uint64_t)i), to = pair_new(w.count);
+        const float scale = ldexpf(1, 40 * (i % 3 - 1)); /* powers must not overflow */
+        for (size_t at = 0; at < w.count; at++) {
+            w.narrow[at] *= scale;
+            w.wide[at] = (double)w.narrow[at] / (double)scale;
+        }
+        double *t = malloc((size_t)s.out_channels * sizeof *t);
+        for (int32_t steps = 1; steps <= 3; steps++) {
+            double *want = rows_naively(&s, w.wide, steps);
+            ck_ok(amun__gram_rescale(ctx, &s, w.narrow, steps, t, to.narrow));
+            for (int64_t c = 0; c < s.out_channels; c++) {
+                ck_assert(want[c] > 0);
+                ck_close(t[c] / (want[c] * (double)scale), 1, 1e-13);
+            }
+            free(want);
+        }
+        free(t);
+        pair_free(&w), pair_free(&to);
+    }
+}
+END_TEST
+
 /* Rows divided by t_i: never above 1, for zero and circular padding; tighter with iterations. */
 START_TEST(test_gram_rescale)
 {
@@ -406,6 +485,7 @@ int main(void)
     tcase_add_test(tc, test_torus_refusals);
     tcase_add_test(tc, test_gram_norm);
     tcase_add_test(tc, test_gram_gradient);
+    tcase_add_test(tc, test_gram_rows);
     tcase_add_test(tc, test_gram_rescale);
     return amun_test_main("rivals", (TCase *[]){tc, NULL});
 }
