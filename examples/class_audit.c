@@ -166,18 +166,6 @@ typedef struct told {
     bool has_ratio;
 } told;
 
-/* Which of "a|b|c" a word is, from 1 on. */
-static int32_t number_of(const char *word, const char *words)
-{
-    int32_t number = 1;
-    for (const char *at = words; strncmp(at, word, strlen(word)) != 0 ||
-                                 (at[strlen(word)] != '|' && at[strlen(word)] != '\0');) {
-        at = strchr(at, '|') + 1; /* the command line only lets words of the list through */
-        number++;
-    }
-    return number;
-}
-
 #define FEATURES "logits|logprobs|probs|scalar"
 #define KERNELS "linear|rbf|hinge"
 
@@ -231,8 +219,8 @@ static told audit(const arguments *a, const outputs *retrained, const amun_tenso
     const amun_tensor_view *r = &retrained->view;
     ex_check(amun_miann_options_init(&nearest, sizeof nearest));
     ex_check(amun_c2st_options_init(&test, sizeof test));
-    nearest.features = number_of(a->features, FEATURES);
-    nearest.kernel = number_of(a->kernel, KERNELS);
+    nearest.features = ex_choice(a->features, FEATURES);
+    nearest.kernel = ex_choice(a->kernel, KERNELS);
     nearest.top_m = (int32_t)a->top_m;
     nearest.seed = test.seed = (uint64_t)ex_args.seed;
     ex_check(

@@ -156,17 +156,25 @@ static void set_real(const ex_option *o, const char *text)
     *(double *)o->value = value;
 }
 
-static void set_choice(const ex_option *o, const char *text)
+int32_t ex_choice(const char *word, const char *words)
 {
-    size_t length = strlen(text);
-    for (const char *c = o->choices; length > 0 && c != NULL; c = strchr(c, '|')) {
-        c += *c == '|';
-        if (strncmp(c, text, length) == 0 && (c[length] == '|' || c[length] == '\0')) {
-            *(const char **)o->value = text;
-            return;
+    const size_t length = strlen(word);
+    int32_t number = 1;
+    for (; length > 0 && words != NULL; number++, words = strchr(words, '|')) {
+        words += *words == '|';
+        if (strncmp(words, word, length) == 0 && strchr("|", words[length]) != NULL) {
+            return number;
         }
     }
-    ex_usage("--%s: \"%s\" is none of %s", o->name, text, o->choices);
+    return 0;
+}
+
+static void set_choice(const ex_option *o, const char *text)
+{
+    if (ex_choice(text, o->choices) == 0) {
+        ex_usage("--%s: \"%s\" is none of %s", o->name, text, o->choices);
+    }
+    *(const char **)o->value = text;
 }
 
 static void set_path(const ex_option *o, const char *text)

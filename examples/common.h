@@ -69,6 +69,13 @@ extern ex_common ex_args;
 /* Fills the variables of `options` (ended by a NULL name) and `ex_args`. At most 60 rows.
  * --help prints `about` and the options, and ends the program. */
 void ex_parse(int argc, char **argv, const char *about, const ex_option *options);
+/* Which of "a|b|c" a word is, from 1; 0: none of them. */
+int32_t ex_choice(const char *word, const char *words);
+/* The unlearning methods, in the order of the library's numbers. */
+#define EX_METHODS                                                                                 \
+    "retrain|amun|amun-advonly|finetune|random-label|gradient-ascent|neggrad-plus|"                \
+    "boundary-shrink|boundary-expand|l1-sparse|salun|scrub|ssd|svd|bad-teacher|unsir|euk|cfk|"     \
+    "delete|trw"
 /* Context with the number of threads asked for. */
 amun_context *ex_context(void);
 

@@ -3,27 +3,6 @@
 
 #include "compare.h"
 
-static const char *const names[] = {"retrain",
-                                    "amun",
-                                    "amun_advonly",
-                                    "finetune",
-                                    "random_label",
-                                    "gradient_ascent",
-                                    "neggrad_plus",
-                                    "boundary_shrink",
-                                    "boundary_expand",
-                                    "l1_sparse",
-                                    "salun",
-                                    "scrub",
-                                    "ssd",
-                                    "svd",
-                                    "bad_teacher",
-                                    "unsir",
-                                    "euk",
-                                    "cfk",
-                                    "delete",
-                                    "trw"};
-
 /* Which struct an option belongs to. */
 typedef enum part { OF_TRAIN, OF_UNLEARN, OF_RIVAL, OF_TRW } part;
 typedef struct key {
@@ -96,17 +75,22 @@ static const key keys[] = {
     TRW(control, false),
     TRW(stage, false),
 };
-enum { NAMES = sizeof names / sizeof names[0], KEYS = sizeof keys / sizeof keys[0] };
+enum { KEYS = sizeof keys / sizeof keys[0] };
 
-static void unknown_name(const char *name)
+/* Names come with underscores, as in reports, or with hyphens, as on the command line of unlearn.
+ */
+static amun_unlearn_method method_of(const char *name)
 {
-    char *list = ex_format("%s", names[0]);
-    for (size_t i = 1; i < NAMES; i++) {
-        char *longer = ex_format("%s, %s", list, names[i]);
-        free(list);
-        list = longer;
+    char *word = ex_format("%s", name);
+    for (char *c = word; *c != '\0'; c++) {
+        *c = *c == '_' ? '-' : *c;
     }
-    ex_usage("--methods: \"%s\" is none of %s", name, list);
+    const int32_t number = ex_choice(word, EX_METHODS);
+    if (number == 0) {
+        ex_usage("--methods: \"%s\" is none of %s", name, EX_METHODS);
+    }
+    free(word);
+    return number;
 }
 
 static void set_key(compare_method *row, char *text)
@@ -171,18 +155,11 @@ static void read_row(compare_job *job, const char *text)
     compare_method *row = &job->rows[job->row_count++];
     char *copy = ex_format("%s", text), *rest = copy;
     char *name = strsep(&rest, ":");
-    size_t number = 0;
     row->text = ex_format("%s", text);
-    while (number < NAMES && strcmp(names[number], name) != 0) {
-        number++;
-    }
-    if (number == NAMES) {
-        unknown_name(name);
-    }
     ex_check(amun_unlearn_options_init(&row->opts, sizeof row->opts));
     ex_check(amun_rival_options_init(&row->rival, sizeof row->rival));
     ex_check(amun_trw_options_init(&row->trw, sizeof row->trw));
-    row->opts.method = (amun_unlearn_method)(number + 1);
+    row->opts.method = method_of(name);
     if (row->opts.method == AMUN_UNLEARN_RETRAIN) {
         ex_usage("--methods: retrain has its row always");
     }

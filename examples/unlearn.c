@@ -3,12 +3,6 @@
 
 #include "common.h"
 
-/* In the order of the library's numbers, from 1. */
-#define METHODS                                                                                    \
-    "retrain|amun|amun-advonly|finetune|random-label|gradient-ascent|neggrad-plus|"                \
-    "boundary-shrink|boundary-expand|l1-sparse|salun|scrub|ssd|svd|bad-teacher|unsir|euk|cfk|"     \
-    "delete|trw"
-
 /* Flags that begin with "trw-"; what is not given stays NaN, negative or NULL. */
 typedef struct tilt_arguments {
     double beta, temperature, energy, kappa, forget_floor, forget_weight, noise;
@@ -25,18 +19,6 @@ typedef struct arguments {
     double mask_ratio;
     bool no_remain;
 } arguments;
-
-/* Position of a word in "a|b|c", from 1. */
-static int32_t number_of(const char *word, const char *words)
-{
-    int32_t number = 1;
-    size_t length = strlen(word);
-    while (strncmp(words, word, length) != 0 || (words[length] != '|' && words[length] != '\0')) {
-        words += strcspn(words, "|") + 1;
-        number++;
-    }
-    return number;
-}
 
 #define TRW_SCORES "softmax|cosine"
 #define TRW_CONTROLS "none|permuted|reversed|uniform|ranks"
@@ -60,8 +42,8 @@ static void fill_tilt(amun_trw_options *trw, const tilt_arguments *t)
     trw->neighbours = (int32_t)t->neighbours;
     trw->stage = (int32_t)t->stage;
     trw->noise_seed = (uint64_t)t->noise_seed;
-    trw->score = t->score != NULL ? number_of(t->score, TRW_SCORES) : trw->score;
-    trw->control = t->control != NULL ? number_of(t->control, TRW_CONTROLS) : trw->control;
+    trw->score = t->score != NULL ? ex_choice(t->score, TRW_SCORES) : trw->score;
+    trw->control = t->control != NULL ? ex_choice(t->control, TRW_CONTROLS) : trw->control;
     trw->bias = t->bias ? 1 : 0;
     trw->balanced = t->balanced ? 1 : 0;
     trw->frozen_statistics = t->frozen ? 1 : 0;
@@ -192,7 +174,7 @@ static void run(const arguments *a)
     int64_t *forget = ex_forget_indices(&count, &data, &a->forget);
 
     ex_check(amun_unlearn_options_init(&opts, sizeof opts));
-    opts.method = number_of(a->method, METHODS);
+    opts.method = ex_choice(a->method, EX_METHODS);
     if (opts.method == AMUN_UNLEARN_RETRAIN) {
         ex_recipe(&train, amun_model_arch(model));
     } else {
@@ -244,7 +226,7 @@ int main(int argc, char **argv)
     const ex_option options[] = {
         {"model", EX_FILE, &a.model, 0, 0, NULL, "weights of the trained model (.safetensors)",
          true},
-        {"method", EX_CHOICE, &a.method, 0, 0, METHODS, "default amun", false},
+        {"method", EX_CHOICE, &a.method, 0, 0, EX_METHODS, "default amun", false},
         EX_FORGET_OPTIONS(a.forget),
         {"no-remain", EX_FLAG, &a.no_remain, 0, 0, NULL,
          "do without the remaining training samples", false},

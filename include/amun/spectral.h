@@ -45,7 +45,7 @@ typedef struct amun_spectrum_options {
     uint64_t seed;          /**< of the starting vectors, default 0 */
     double certify_cost;    /**< 1e9 floating-point operations that a closer certificate of a
                                  layer may take where the others are more than 1 % above
-                                 sigma_lower (AMUN_BOUND_SECTION); default 400, range [0, 1e9]; 0:
+                                 sigma_lower (AMUN_BOUND_SECTION); default 600, range [0, 1e9]; 0:
                                  none. It never takes more than 1 GB of memory */
 } amun_spectrum_options;
 /** Fills `opts` with defaults. [out] opts not NULL; [in] size: pass sizeof *opts. @since 0.1 */

@@ -13,8 +13,6 @@ enum { EXTRACT_ITERATIONS = 10, MEASURE_ITERATIONS = 1000 };
 enum { EAGER_ITERATIONS = 4 };
 /* A norm within this much below the target is near enough for `exact` (the authors' constant). */
 static const double dead_band = 0.05;
-/* Floating-point operations for the certificate of a layer. */
-static const double certify_cost = 4e11;
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -240,7 +238,7 @@ amun_status amun__clip_measure(amun__clip_layer *layer, amun__clip_run *run)
 static amun_status bound_of(amun__clip_layer *layer, double *upper)
 {
     amun__bound bound = {0};
-    const amun__bound_hint hint = {layer->sigma, certify_cost};
+    const amun__bound_hint hint = {layer->sigma, 1e9 * AMUN__BOUND_COST};
     if (layer->kind == AMUN__CLIP_NORM) {
         double sigma = 0.0;
         AMUN__CHECK(amun__clip_norm(layer->channels, layer->gamma, layer->variance, layer->eps,

@@ -1,6 +1,7 @@
 /* spectrum.c - the spectrum handle: the list of a model's layers, runs, and what came of them. */
 #include "spectral/spectrum.h"
 
+#include "spectral/bounds.h"
 #include "spectral/lipschitz.h"
 
 #define MAX_SEED 18446744073709551615.0
@@ -14,7 +15,7 @@ static const amun_spectrum_options defaults = {.struct_size = sizeof(amun_spectr
                                                .max_iterations = 1000,
                                                .tol = 1e-6,
                                                .certify = 1,
-                                               .certify_cost = 400};
+                                               .certify_cost = AMUN__BOUND_COST};
 static const amun__field fields[] = {
     AMUN__FIELD_ENUM(amun_spectrum_options, method, AMUN_SPECTRUM_POWERQR, AMUN_SPECTRUM_EXACT,
                      method_names),

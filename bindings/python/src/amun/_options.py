@@ -1105,7 +1105,7 @@ class SpectrumOptions(Options):
       certify: default 1; 0: no sigma_upper (infinity), and no time for it
       seed: of the starting vectors, default 0
       certify_cost: 1e9 floating-point operations that a closer certificate of a layer may take
-          where the others are more than 1 % above sigma_lower (BoundKind.SECTION); default 400,
+          where the others are more than 1 % above sigma_lower (BoundKind.SECTION); default 600,
           range [0, 1e9]; 0: none. It never takes more than 1 GB of memory
     """
     _c_name = "amun_spectrum_options"

@@ -2890,7 +2890,7 @@ pub struct SpectrumOptions {
     pub certify: i32,
     /// of the starting vectors, default 0
     pub seed: u64,
-    /// 1e9 floating-point operations that a closer certificate of a layer may take where the others are more than 1 % above sigma_lower (AMUN_BOUND_SECTION); default 400, range \[0, 1e9\]; 0: none. It never takes more than 1 GB of memory
+    /// 1e9 floating-point operations that a closer certificate of a layer may take where the others are more than 1 % above sigma_lower (AMUN_BOUND_SECTION); default 600, range \[0, 1e9\]; 0: none. It never takes more than 1 GB of memory
     pub certify_cost: f64,
 }
 
