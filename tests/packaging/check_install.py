@@ -191,6 +191,8 @@ if __name__ == "__main__":
     parser.add_argument("--cxx", type=str.split, default=["c++"])
     parser.add_argument("--sanitize", default="none", help="of the library")
     arguments = parser.parse_args()
+    # The runner points at the build tree, which would win over what an installed program finds itself.
+    os.environ.pop("LD_LIBRARY_PATH", None)
     asked = os.environ.get("AMUN_TEST_PACKAGES", "").split(",")
     if arguments.kind != "prefix" and arguments.kind not in asked:
         print(f"builds everything again; runs with AMUN_TEST_PACKAGES={arguments.kind}")
