@@ -11,7 +11,7 @@ static double frobenius(const double *a, size_t count)
     return sqrt(amun__dot_f64(a, a, count));
 }
 
-static void scale_all(double *a, size_t count, double factor)
+void amun__gram_scale(double *a, size_t count, double factor)
 {
     for (size_t i = 0; i < count; i++) {
         a[i] *= factor;
@@ -82,7 +82,7 @@ amun_status amun__gram_value(amun_context *ctx, const amun__freq *freq, const do
         if (t == iterations) {
             break;
         }
-        scale_all(room.a, room.count, 1 / norm);
+        amun__gram_scale(room.a, room.count, 1 / norm);
         log_scale *= 2;
         power *= 2;
         AMUN__TRY(square(&room));
@@ -139,7 +139,7 @@ amun_status amun__gram_gradient(amun_context *ctx, const amun__freq *freq, const
     for (size_t i = 0; i < n; i++) {
         product[2 * (i * n + i)] = 1;
     }
-    scale_all(room.a, room.count, value > 0 ? 1 / (value * value) : 0);
+    amun__gram_scale(room.a, room.count, value > 0 ? 1 / (value * value) : 0);
     for (int32_t t = 0; t < iterations; t++) {
         if (t > 0) {
             AMUN__TRY(square(&room));
@@ -255,7 +255,7 @@ static amun_status kernel_step(amun_context *ctx, int64_t out, int64_t in, latti
     AMUN__CHECK(lattice_count(out, in, now->size, &count));
     AMUN__CHECK(lattice_count(out, out, next.size, &next_count));
     *scale = frobenius(now->values, count);
-    scale_all(now->values, count, *scale > 0 ? 1 / *scale : 0);
+    amun__gram_scale(now->values, count, *scale > 0 ? 1 / *scale : 0);
     /* |computed - exact| <= gamma(p) |K| |K|', whose operator norm is at most the product of the
      * sums of absolute values along rows and across them: Schur's test */
     AMUN__CHECK(absolute_sums(ctx, out, in, now, &along, &across));
@@ -271,6 +271,15 @@ fail:
     return status;
 }
 
+amun_status amun__gram_check(int32_t iterations)
+{
+    if (iterations < 1 || iterations > AMUN__GRAM_MOST) {
+        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "iterations: %d is outside [1, %d]",
+                          (int)iterations, (int)AMUN__GRAM_MOST);
+    }
+    return AMUN_OK;
+}
+
 amun_status amun__gram_kernel(amun_context *ctx, int64_t out, int64_t in, const int64_t size[2],
                               const double *kernel, int32_t iterations, double *certified)
 {
@@ -278,10 +287,7 @@ amun_status amun__gram_kernel(amun_context *ctx, int64_t out, int64_t in, const 
     size_t count;
     trail seen;
     lattice now = {.size = {size[0], size[1]}};
-    if (iterations < 1 || iterations > AMUN__GRAM_MOST) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "iterations: %d is outside [1, %d]",
-                          (int)iterations, (int)AMUN__GRAM_MOST);
-    }
+    AMUN__CHECK(amun__gram_check(iterations));
     AMUN__CHECK(lattice_count(out, in, size, &count));
     AMUN__TRY(amun__alloc(ctx, &now.values, count, sizeof *now.values));
     memcpy(now.values, kernel, count * sizeof *now.values);

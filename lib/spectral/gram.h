@@ -5,6 +5,9 @@
 
 #include "spectral/freq.h"
 
+/* a[count] *= factor */
+void amun__gram_scale(double *a, size_t count, double factor);
+
 /* Delattre et al. 2023 (arXiv 2305.16173) for one frequency matrix of `freq`: with q =
  * 2^iterations the Schatten 2q-norm of K, between sigma_1 and rank^(1 / 2q) sigma_1. *value also
  * carries rounding errors: this is an estimate, not a certificate. */
@@ -26,8 +29,12 @@ double amun__gram_kernel_cost(int64_t out, int64_t in, const int64_t size[2], in
 
 /* rows[out]: t_i of each output channel for the loaded group of `freq` (strides and dilation 1,
  * grids from amun__gram_rows_grid, all taps used); max t_i >= norm but for rounding. */
-enum { AMUN__GRAM_MOST = 8 }; /* iterations, here and above */
 int64_t amun__gram_rows_grid(int64_t kernel, int32_t iterations);
 amun_status amun__gram_rows(const amun__freq *freq, int32_t iterations, double *rows);
+
+/* Both forms of 2024 take 1 to AMUN__GRAM_MOST iterations; else INVALID_ARGUMENT. amun__gram_rows
+ * leaves the check to its caller, who needs the grid first. */
+enum { AMUN__GRAM_MOST = 8 };
+amun_status amun__gram_check(int32_t iterations);
 
 #endif

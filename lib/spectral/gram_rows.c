@@ -63,8 +63,7 @@ static amun_status open_job(rows_job *job, const amun__freq *freq, int32_t itera
                       .side = freq->grid[0],
                       .half = freq->grid[1] / 2 + 1,
                       .log_scale = -INFINITY};
-    const size_t side = (size_t)job->side,
-                 larger = (size_t)(freq->out > freq->columns ? freq->out : freq->columns);
+    const size_t side = (size_t)job->side, matrix = (size_t)(freq->out * freq->columns);
     if (!amun__mul_size(&job->area, (size_t)freq->out, (size_t)freq->out) ||
         !amun__mul_size(&column, job->area, 2 * side) ||
         !amun__mul_size(&all, job->area, side * (size_t)job->half)) {
@@ -72,7 +71,7 @@ static amun_status open_job(rows_job *job, const amun__freq *freq, int32_t itera
                           "%d iterations of a kernel with %lld output channels are too large",
                           (int)iterations, (long long)freq->out);
     }
-    AMUN__TRY(amun__alloc(ctx, &job->k, (size_t)freq->out * larger, 2 * sizeof(double)));
+    AMUN__TRY(amun__alloc(ctx, &job->k, matrix, 2 * sizeof(double)));
     AMUN__TRY(amun__alloc(ctx, &job->product, job->area, 2 * sizeof(double)));
     AMUN__TRY(amun__alloc(ctx, &job->column, column, sizeof(double)));
     AMUN__TRY(amun__alloc(ctx, &job->spread, column, sizeof(double)));
@@ -87,18 +86,11 @@ fail:
     return status;
 }
 
-static void scale_all(double *a, size_t count, double factor)
-{
-    for (size_t i = 0; i < count; i++) {
-        a[i] *= factor;
-    }
-}
-
 /* Divides the matrix by its Frobenius norm; its logarithm, -infinity for a zero matrix. */
 static double normalise(double *matrix, size_t count)
 {
     const double norm = sqrt(amun__dot_f64(matrix, matrix, count));
-    scale_all(matrix, count, norm > 0 ? 1 / norm : 0);
+    amun__gram_scale(matrix, count, norm > 0 ? 1 / norm : 0);
     return log(norm);
 }
 
@@ -129,13 +121,13 @@ static void agree_on_scale(rows_job *job)
         top = fmax(top, job->log_scales[y]);
     }
     if (top > job->log_scale) {
-        scale_all(job->sums, (size_t)(job->side * job->half) * job->area,
-                  exp(job->log_scale - top));
+        amun__gram_scale(job->sums, (size_t)(job->side * job->half) * job->area,
+                         exp(job->log_scale - top));
         job->log_scale = top;
     }
     for (int64_t y = 0; y < job->side && isfinite(top); y++) { /* else all are 0 */
-        scale_all(job->column + (size_t)(2 * y) * job->area, 2 * job->area,
-                  exp(job->log_scales[y] - top));
+        amun__gram_scale(job->column + (size_t)(2 * y) * job->area, 2 * job->area,
+                         exp(job->log_scales[y] - top));
     }
 }
 

@@ -298,10 +298,7 @@ amun_status amun__gram_rescale(amun_context *ctx, const amun__linop_shape *shape
     size_t count;
     const int64_t one[2] = {1, 1};
     AMUN__CHECK(amun__geometry_of(&geometry, shape));
-    if (iterations < 1 || iterations > AMUN__GRAM_MOST) {
-        return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "iterations: %d is outside [1, %d]",
-                          (int)iterations, (int)AMUN__GRAM_MOST);
-    }
+    AMUN__CHECK(amun__gram_check(iterations));
     amun__linop_shape dense = *shape; /* on the infinite grid a dilated map is copies of this */
     dense.dilation[0] = dense.dilation[1] = 1;
     const int64_t grid[2] = {amun__gram_rows_grid(shape->kernel[0], iterations),
