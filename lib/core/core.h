@@ -234,6 +234,9 @@ typedef struct amun__threads {
 amun_status amun__threads_begin(const amun_context *ctx, amun__threads *scope);
 void amun__threads_end(const amun__threads *scope);
 int32_t amun__threads_count(const amun_context *ctx); /* never 0 */
+/* Threads that a parallel region opened here would have: within amun__threads_begin() its count, 1
+ * inside another region. */
+int32_t amun__threads_here(void);
 
 /* run(data, 0) to run(data, count - 1), each on one thread with everything below it serial, several
  * side by side, 0 on the calling thread. They must not depend on each other. Fails as the first in

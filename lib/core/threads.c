@@ -43,6 +43,16 @@ int32_t amun__threads_count(const amun_context *ctx)
 #endif
 }
 
+int32_t amun__threads_here(void)
+{
+#ifdef _OPENMP
+    const int count = omp_in_parallel() ? 1 : omp_get_max_threads();
+    return count < 1 ? 1 : count > AMUN__MAX_THREADS ? AMUN__MAX_THREADS : count;
+#else
+    return 1;
+#endif
+}
+
 amun_status amun__threads_begin(const amun_context *ctx, amun__threads *scope)
 {
     scope->saved = 0;

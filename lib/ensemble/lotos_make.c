@@ -99,9 +99,8 @@ static size_t larger(size_t a, size_t b)
 /* With the products of the partners' vectors, and twice over where there is a batch norm. */
 static double cost_of(const amun__lotos *lotos, const lotos_layer *l)
 {
-    const double vectors = (double)lotos->options.k * (double)(1 + l->partner_count);
-    const double cost =
-        amun__powerqr_cost(amun__linop_weight_count(l->plain.op), (double)l->plane, vectors);
+    const int64_t vectors = lotos->options.k * (1 + (int64_t)l->partner_count);
+    const double cost = amun__linop_cost(lotos->ctx, amun__linop_shape_of(l->plain.op), vectors);
     return l->folded.op != NULL ? 2.0 * cost : cost;
 }
 

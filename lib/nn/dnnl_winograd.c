@@ -3,9 +3,7 @@
 
 #include <stdio.h>
 
-/* Only where oneDNN's best is AVX2: there it has direct convolutions alone, in v2 and in v3. With
- * AVX-512, v2 has its own Winograd, and nobody has measured ours against v3. */
-static bool right_cpu(void)
+bool amun__dnnl_stops_at_avx2(void)
 {
     unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
     const unsigned avx2 = dnnl_cpu_isa_avx2, avx512 = dnnl_cpu_isa_avx512_core;
@@ -48,21 +46,6 @@ static amun_status block_of(amun__dnnl_plan *m, int64_t *block, int32_t md, cons
     return AMUN_OK;
 }
 
-static void turn_round(amun__winograd *w)
-{
-    const amun__winograd f = *w;
-    *w = (amun__winograd){.batch = f.batch,
-                          .src_channels = f.dst_channels,
-                          .src_height = f.dst_height,
-                          .src_width = f.dst_width,
-                          .src_block = f.dst_block,
-                          .dst_channels = f.src_channels,
-                          .dst_height = f.src_height,
-                          .dst_width = f.src_width,
-                          .dst_block = f.src_block,
-                          .pad = {2 - f.pad[0], 2 - f.pad[1]}};
-}
-
 amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winograd *w,
                                      int32_t index, int32_t src_md, int32_t dst_md,
                                      amun__dnnl_direction direction)
@@ -74,7 +57,7 @@ amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winogr
     *out = false;
     if (!amun__dnnl_has_choice(node) ||
         (kind == AMUN_CONV_OWN ? !amun__winograd_available()
-                               : kind != AMUN_CONV_AUTO || !right_cpu())) {
+                               : kind != AMUN_CONV_AUTO || !amun__dnnl_stops_at_avx2())) {
         return AMUN_OK;
     }
     *w = (amun__winograd){.batch = m->plan->batch,
@@ -90,7 +73,7 @@ amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winogr
     AMUN__CHECK(block_of(m, &w->src_block, src_md, src_dims));
     AMUN__CHECK(block_of(m, &w->dst_block, dst_md, dst_dims));
     if (direction == AMUN__DNNL_BY_DATA) {
-        turn_round(w);
+        *w = amun__winograd_turned(w);
     }
     *out = w->src_block > 0 && w->dst_block > 0 && (kind == AMUN_CONV_OWN || right_shape(w));
     return AMUN_OK;

@@ -3,6 +3,7 @@
 #include "nn/linop_private.h"
 
 #include "core/linalg.h"
+#include "nn/linop_code.h"
 
 #define MAX_VALUES ((size_t)1 << 31) /* of one vector, or of the weights */
 #define PARALLEL_FROM 65536
@@ -359,6 +360,8 @@ void amun__linop_destroy(amun__linop *op)
     }
 #ifdef AMUN_WITH_DNNL
     amun__dnnl_linop_destroy(op);
+    amun__linop_rows_destroy(op);
+    amun__linop_winograd_destroy(op);
 #endif
     for (int32_t i = 0; i < op->part_count; i++) { /* parts have no parts */
         amun__linop_destroy(op->parts[i]);

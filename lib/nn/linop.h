@@ -92,6 +92,9 @@ amun__linop_shape amun__linop_node_shape(const amun_graph *graph, int32_t node);
 /* A dense layer as a 1x1 convolution of one pixel. */
 amun__linop_shape amun__linop_dense_shape(int64_t in, int64_t out);
 void amun__linop_destroy(amun__linop *op); /* NULL is fine */
+/* What M' M of k vectors takes with weights that have just changed, relative to other maps: to share
+ * them out among threads. */
+double amun__linop_cost(const amun_context *ctx, const amun__linop_shape *shape, int64_t k);
 
 /* New weights and scale for the same geometry (CONV2D, LINEAR; DIAGONAL: factors as weights, and
  * `scale` multiplies them). UNSUPPORTED for other kinds. */

@@ -22,6 +22,8 @@ struct amun__linop {
      * [o * kernel + t]; -1: zero padding. */
     int64_t *taps[2];
     struct amun__dnnl_linop *dnnl; /* CONV2D on oneDNN */
+    struct amun__linop_rows *rows; /* CONV2D by rows of the weights */
+    struct amun__linop_winograd *winograd;
     amun__linop **parts;           /* CHAIN */
     int32_t part_count;
     void *between[2]; /* CHAIN: max_block intermediate vectors each */

@@ -2,6 +2,7 @@
 #include "nn/linop_private.h"
 
 #include "core/linalg.h"
+#include "nn/linop_code.h"
 
 static amun_status check_call(const amun__linop *op, int64_t k, bool wide)
 {
@@ -24,13 +25,31 @@ static bool uses_blas(const amun__linop *op)
     return op->kind == AMUN__LINOP_LINEAR && op->backend == AMUN__LINOP_DNNL;
 }
 
+#ifdef AMUN_WITH_DNNL
+/* As amun__linop_rows_run(). */
+static amun_status run_conv(amun__linop *op, int64_t k, const float *x, float *y, float *z)
+{
+    switch (amun__linop_code_for(op->ctx, &op->shape, k)) {
+    case AMUN__LINOP_CODE_ROWS:
+        return amun__linop_rows_run(op, k, x, y, z);
+    case AMUN__LINOP_CODE_WINOGRAD:
+        return amun__linop_winograd_run(op, k, x, y, z);
+    case AMUN__LINOP_CODE_DNNL:
+        break;
+    }
+    return x == NULL   ? amun__dnnl_linop_adjoint(op, k, y, z)
+           : z == NULL ? amun__dnnl_linop_apply(op, k, x, y)
+                       : amun__dnnl_linop_gram(op, k, x, y, z);
+}
+#endif
+
 /* Anything but a chain. */
 static amun_status run_part(amun__linop *op, bool adjoint, int64_t k, const void *from, void *to)
 {
 #ifdef AMUN_WITH_DNNL
     if (op->dnnl != NULL) {
-        return adjoint ? amun__dnnl_linop_adjoint(op, k, from, to)
-                       : amun__dnnl_linop_apply(op, k, from, to);
+        return adjoint ? run_conv(op, k, NULL, (float *)(uintptr_t)from, to)
+                       : run_conv(op, k, from, to, NULL);
     }
 #endif
     if (uses_blas(op)) {
@@ -107,7 +126,7 @@ amun_status amun__linop_gram(amun__linop *op, int64_t k, const float *x, float *
     AMUN__CHECK(check_call(op, k, false));
 #ifdef AMUN_WITH_DNNL
     if (op->dnnl != NULL) {
-        return amun__dnnl_linop_gram(op, k, x, y, z);
+        return run_conv(op, k, x, y, z);
     }
 #endif
     return gram(op, k, x, y, z);

@@ -90,6 +90,13 @@ size_t amun__winograd_scratch_floats(const amun__winograd *w, int32_t threads)
 static void gather(float g[9 * WINO_COLUMNS], const amun__winograd *w, const float *weights,
                    int64_t s, int64_t j, bool by_data)
 {
+    if (s < w->src_channels && (j + 1) * WINO_COLUMNS <= w->dst_channels) {
+        const int64_t d = j * WINO_COLUMNS;
+        amun__wino_gather_avx2(
+            g, weights + 9 * (by_data ? s * w->dst_channels + d : d * w->src_channels + s),
+            by_data ? 9 : 9 * w->src_channels, by_data);
+        return;
+    }
     for (int64_t k = 0; k < WINO_COLUMNS; k++) {
         int64_t d = j * WINO_COLUMNS + k;
         bool exists = s < w->src_channels && d < w->dst_channels;

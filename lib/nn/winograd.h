@@ -15,6 +15,21 @@ typedef struct amun__winograd {
     int64_t pad[2]; /* 0, 1, 2: rows above and below, columns left and right */
 } amun__winograd;
 
+/* The pass by data of a forward pass. */
+static inline amun__winograd amun__winograd_turned(const amun__winograd *f)
+{
+    return (amun__winograd){.batch = f->batch,
+                            .src_channels = f->dst_channels,
+                            .src_height = f->dst_height,
+                            .src_width = f->dst_width,
+                            .src_block = f->dst_block,
+                            .dst_channels = f->src_channels,
+                            .dst_height = f->src_height,
+                            .dst_width = f->src_width,
+                            .dst_block = f->src_block,
+                            .pad = {2 - f->pad[0], 2 - f->pad[1]}};
+}
+
 /* What follows the sum of products, as oneDNN's post-ops: dst = relu(conv + bias + dst). */
 typedef struct amun__winograd_tail {
     const float *bias; /* [dst_channels] or NULL */
@@ -22,6 +37,10 @@ typedef struct amun__winograd_tail {
 } amun__winograd_tail;
 
 bool amun__winograd_available(void); /* the CPU has AVX2 and FMA */
+
+/* oneDNN has AVX2 here and nothing better, so that its convolutions are direct ones (dnnl_winograd.c).
+ * With AVX-512 ours have not been measured and are not chosen by themselves. */
+bool amun__dnnl_stops_at_avx2(void);
 
 /* Floats of the transformed filters, and of the memory that `threads` threads work in. */
 size_t amun__winograd_filter_floats(const amun__winograd *w);

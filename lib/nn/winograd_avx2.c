@@ -214,6 +214,40 @@ WINO_AVX2 void amun__wino_dst_avx2(const wino_chunk *c, float *dst, const float 
 
 /* ---- filters to U --------------------------------------------------------------------------- */
 
+WINO_INLINE void transpose_8(wino_v to[8], const wino_v from[8])
+{
+    wino_v pair[8], quad[8];
+    for (int i = 0; i < 8; i += 2) {
+        pair[i] = _mm256_unpacklo_ps(from[i], from[i + 1]);
+        pair[i + 1] = _mm256_unpackhi_ps(from[i], from[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        for (int j = 0; j < 2; j++) {
+            quad[i + 2 * j] = _mm256_shuffle_ps(pair[i + j], pair[i + j + 2], 0x44);
+            quad[i + 2 * j + 1] = _mm256_shuffle_ps(pair[i + j], pair[i + j + 2], 0xee);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        to[i] = _mm256_permute2f128_ps(quad[i], quad[i + 4], 0x20);
+        to[i + 4] = _mm256_permute2f128_ps(quad[i], quad[i + 4], 0x31);
+    }
+}
+
+WINO_AVX2 void amun__wino_gather_avx2(float *g, const float *from, int64_t stride, bool turned)
+{
+    for (int64_t b = 0; b < WINO_COLUMNS; b += 8) {
+        wino_v filters[8], taps[8];
+        for (int64_t i = 0; i < 8; i++) {
+            filters[i] = _mm256_loadu_ps(from + (b + i) * stride);
+            g[(turned ? 0 : 8) * WINO_COLUMNS + b + i] = from[(b + i) * stride + 8];
+        }
+        transpose_8(taps, filters);
+        for (int64_t t = 0; t < 8; t++) {
+            _mm256_store_ps(g + (turned ? 8 - t : t) * WINO_COLUMNS + b, taps[t]);
+        }
+    }
+}
+
 WINO_AVX2 void amun__wino_filter_avx2(float *u, int64_t stride, const float *g)
 {
     for (int64_t b = 0; b < WINO_COLUMNS; b += 8) {

@@ -63,6 +63,8 @@ void amun__wino_diff_avx2(const wino_chunk *c, float *m, const float *diff_dst);
 void amun__wino_outer_avx2(const wino_chunk *c, float *u, const float *v, const float *m,
                            int64_t point, int64_t j, bool add);
 void amun__wino_grad_avx2(float *g, const float *u, int64_t stride);
+/* 16 filters of 9, `stride` floats apart, to g [9][16]; turned: the last tap first. */
+void amun__wino_gather_avx2(float *g, const float *from, int64_t stride, bool turned);
 /* One block of 16 dst channels with one src channel: g [9][16] to 36 x 16, `stride` floats apart.
  */
 void amun__wino_filter_avx2(float *u, int64_t stride, const float *g);

@@ -180,9 +180,12 @@ static double cost_of(const amun__clipper *c, int32_t index)
     if (node->kind != AMUN__NODE_CONV2D && node->kind != AMUN__NODE_LINEAR) {
         return 0.0;
     }
-    const double plane =
-        node->kind == AMUN__NODE_LINEAR ? 1.0 : (double)node->height * (double)node->width;
-    return amun__powerqr_cost(graph->params[node->weight].count, plane, (double)c->options.block);
+    const int64_t weights = (int64_t)graph->params[node->weight].count;
+    const amun__linop_shape shape =
+        node->kind == AMUN__NODE_CONV2D
+            ? amun__linop_node_shape(graph, index)
+            : amun__linop_dense_shape(weights / node->channels, node->channels);
+    return amun__linop_cost(c->ctx, &shape, c->options.block);
 }
 
 /* One part in one-shot use: there a layer is worth all threads. */

@@ -323,12 +323,6 @@ static amun_status run(amun__powerqr *s, amun__krylov **space, int32_t most, int
     return AMUN_OK;
 }
 
-double amun__powerqr_cost(size_t weights, double plane, double vectors)
-{
-    enum { PER_WEIGHT = 128 };
-    return (double)weights * (4.0 * vectors * plane + PER_WEIGHT);
-}
-
 amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int32_t *iterations,
                               bool *converged)
 {

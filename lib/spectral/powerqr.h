@@ -42,10 +42,6 @@ void amun__powerqr_destroy(amun__powerqr *state); /* NULL is fine; `op` is borro
  * are not finite; the values are NaN then, and the block is as good a start as before. */
 amun_status amun__powerqr_run(amun__powerqr *state, int32_t max_iterations, int32_t *iterations,
                               bool *converged);
-/* What an iteration costs with weights that have just changed, in floating-point operations, for
- * dealing layers out: the products of `vectors` at `plane` places of the output, and reading the
- * weights into two layouts and from them, which for small images is as much. */
-double amun__powerqr_cost(size_t weights, double plane, double vectors);
 /* k entries, descending; NaN before the first run. */
 const amun__powerqr_value *amun__powerqr_values(const amun__powerqr *state);
 int32_t amun__powerqr_count(const amun__powerqr *state); /* k */

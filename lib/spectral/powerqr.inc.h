@@ -18,6 +18,14 @@ static void R(gram)(const real *rows, int64_t k, size_t n, double *g)
 static amun_status R(combine)(amun__powerqr *s, const double *matrix, void **rows)
 {
     real *narrow = s->matrix;
+    if (s->block == 1) { /* nothing but a factor, for a Ritz rotation even that is +-1 */
+        real *row = *rows;
+        const real factor = (real)matrix[0];
+        for (size_t i = 0; i < s->n; i++) {
+            row[i] *= factor;
+        }
+        return AMUN_OK;
+    }
     for (int64_t i = 0; i < s->block * s->block; i++) {
         narrow[i] = (real)matrix[i];
     }

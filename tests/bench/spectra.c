@@ -28,8 +28,7 @@ static void deal(bench_spectra *s, int32_t block)
     const size_t threads = (size_t)amun__threads_count(amun__model_context(s->model));
     for (size_t i = 0; i < s->count; i++) {
         const amun__linop_shape *shape = amun__linop_shape_of(s->ops[i]);
-        const double plane = (double)shape->out_height * (double)shape->out_width;
-        costs[i] = amun__powerqr_cost(amun__linop_weight_count(s->ops[i]), plane, (double)block);
+        costs[i] = amun__linop_cost(amun__model_context(s->model), shape, block);
     }
     s->parts = threads < s->count ? threads : s->count;
     amun__deal(costs, s->count, s->parts, s->part);

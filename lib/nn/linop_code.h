@@ -1,0 +1,29 @@
+/* linop_code.h - the kinds of code that compute a convolution's linear map in f32, and which is
+ * taken. Private to the linear maps. */
+#ifndef AMUN__LINOP_CODE_H
+#define AMUN__LINOP_CODE_H
+
+#include "nn/linop_private.h"
+
+typedef enum amun__linop_code {
+    AMUN__LINOP_CODE_DNNL = 0,
+    AMUN__LINOP_CODE_ROWS,    /* linop_rows.c */
+    AMUN__LINOP_CODE_WINOGRAD /* linop_winograd.c */
+} amun__linop_code;
+
+/* By shape, number of vectors, CPU and the context's `conv` alone: the same at every run. */
+amun__linop_code amun__linop_code_for(const amun_context *ctx, const amun__linop_shape *shape,
+                                      int64_t k);
+
+/* Both: y = M x (x given), then z = M' y (z given). Without x, y is read; with both, y need not be
+ * wanted (NULL). The same bytes for the same number of threads. */
+bool amun__linop_rows_can(const amun__linop_shape *shape);
+amun_status amun__linop_rows_run(amun__linop *op, int64_t k, const float *x, float *y, float *z);
+void amun__linop_rows_destroy(amun__linop *op);
+
+bool amun__linop_winograd_can(const amun__linop_shape *shape);
+amun_status amun__linop_winograd_run(amun__linop *op, int64_t k, const float *x, float *y,
+                                     float *z);
+void amun__linop_winograd_destroy(amun__linop *op);
+
+#endif
