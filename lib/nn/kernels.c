@@ -64,23 +64,31 @@ void amun__kernel_copy(float *dst, const float *src, size_t n)
     }
 }
 
-/* One row of a padded plane: for each of its pixels the pixel of `row` that it repeats. */
+/* One row of a padded plane: for each of its pixels the pixel of `row` that it repeats. The middle
+ * is the row itself. */
 static void pad_row(float *dst, const float *row, const amun__frame *f)
 {
-    const int64_t out = f->width + 2 * f->pad[1];
-    for (int64_t w = 0; w < out; w++) {
-        int64_t from = amun__padding_index(f->padding, w - f->pad[1], f->width);
+    const int64_t pad = f->pad[1];
+    memcpy(dst + (size_t)pad * f->inner, row, (size_t)f->width * f->inner * sizeof *dst);
+    for (int64_t side = 0; side < 2 * pad; side++) {
+        const int64_t w = side < pad ? side : f->width + side;
+        const int64_t from = amun__padding_index(f->padding, w - pad, f->width);
         for (size_t i = 0; i < f->inner; i++) {
             dst[(size_t)w * f->inner + i] = from < 0 ? 0 : row[(size_t)from * f->inner + i];
         }
     }
 }
 
-static void unpad_row(float *row, const float *src, const amun__frame *f)
+static void unpad_row(float *restrict row, const float *restrict src, const amun__frame *f)
 {
-    const int64_t in = f->width + 2 * f->pad[1];
-    for (int64_t w = 0; w < in; w++) {
-        int64_t to = amun__padding_index(f->padding, w - f->pad[1], f->width);
+    const int64_t pad = f->pad[1];
+    const float *middle = src + (size_t)pad * f->inner;
+    for (size_t i = 0; i < (size_t)f->width * f->inner; i++) {
+        row[i] += middle[i];
+    }
+    for (int64_t side = 0; side < 2 * pad; side++) {
+        const int64_t w = side < pad ? side : f->width + side;
+        const int64_t to = amun__padding_index(f->padding, w - pad, f->width);
         for (size_t i = 0; i < f->inner && to >= 0; i++) {
             row[(size_t)to * f->inner + i] += src[(size_t)w * f->inner + i];
         }

@@ -96,6 +96,12 @@ ROWS_INLINE void forward_rows(float *y, const float *w, const float *panel, int 
         sum[r][0] = sum[r][1] = _mm256_setzero_ps();
     }
     for (int64_t k = 0; k < depth; k++) {
+        if (k % 16 == 0) {
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) {
+                _mm_prefetch((const char *)(w + (r + AMUN__ROWS_BLOCK) * depth + k), _MM_HINT_T1);
+            }
+        }
         const __m256 a = _mm256_loadu_ps(panel + k * PANEL);
         const __m256 b = _mm256_loadu_ps(panel + k * PANEL + 8);
 #pragma GCC unroll 6

@@ -16,6 +16,7 @@
 /* A larger space that leaves more than this part of the residual has met rounding: power iteration
  * is what cleans the block then. */
 #define NO_PROGRESS 0.5
+#define RESIDUAL_CHAINS 8
 
 struct amun__powerqr {
     amun_context *ctx;

@@ -21,7 +21,7 @@ static amun_status R(combine)(amun__powerqr *s, const double *matrix, void **row
     if (s->block == 1) { /* nothing but a factor, for a Ritz rotation even that is +-1 */
         real *row = *rows;
         const real factor = (real)matrix[0];
-        for (size_t i = 0; i < s->n; i++) {
+        for (size_t i = 0; i < s->n && factor != (real)1; i++) {
             row[i] *= factor;
         }
         return AMUN_OK;
@@ -103,10 +103,22 @@ static void R(residuals)(amun__powerqr *s)
     const real *v = s->v, *z = s->z;
 #pragma omp parallel for schedule(static) if ((size_t)s->block * s->n >= PARALLEL_FROM)
     for (int64_t row = 0; row < s->block; row++) {
-        double sum = 0.0;
-        for (size_t i = (size_t)row * s->n; i < (size_t)(row + 1) * s->n; i++) {
-            double d = (double)z[i] - s->theta[row] * (double)v[i];
+        const real *a = z + (size_t)row * s->n, *b = v + (size_t)row * s->n;
+        const double theta = s->theta[row];
+        double chains[RESIDUAL_CHAINS] = {0}, sum = 0.0; /* none waits for another */
+        size_t i = 0;
+        for (; i + RESIDUAL_CHAINS <= s->n; i += RESIDUAL_CHAINS) {
+            for (size_t c = 0; c < RESIDUAL_CHAINS; c++) {
+                const double d = (double)a[i + c] - theta * (double)b[i + c];
+                chains[c] += d * d;
+            }
+        }
+        for (; i < s->n; i++) {
+            const double d = (double)a[i] - theta * (double)b[i];
             sum += d * d;
+        }
+        for (size_t c = 0; c < RESIDUAL_CHAINS; c++) {
+            sum += chains[c];
         }
         s->residuals[row] = sqrt(sum);
     }
