@@ -39,36 +39,6 @@ static size_t blocked_floats(int64_t k, int64_t channels, int64_t pixels)
     return (size_t)(k * ((channels + BLOCK - 1) / BLOCK * BLOCK) * pixels);
 }
 
-static void to_blocks(float *restrict to, const float *restrict from, int64_t k, int64_t channels,
-                      int64_t pixels)
-{
-    for (int64_t v = 0; v < k; v++) {
-        for (int64_t c = 0; c < channels; c += BLOCK, to += pixels * BLOCK) {
-            for (int64_t i = 0; i < BLOCK; i++) {
-                const bool exists = c + i < channels;
-                for (int64_t p = 0; p < pixels; p++) {
-                    to[p * BLOCK + i] = exists ? from[p] : 0.0f;
-                }
-                from += exists ? pixels : 0;
-            }
-        }
-    }
-}
-
-static void to_plain(float *restrict to, const float *restrict from, int64_t k, int64_t channels,
-                     int64_t pixels)
-{
-    for (int64_t v = 0; v < k; v++) {
-        for (int64_t c = 0; c < channels; c += BLOCK, from += pixels * BLOCK) {
-            for (int64_t i = 0; i < BLOCK && c + i < channels; i++, to += pixels) {
-                for (int64_t p = 0; p < pixels; p++) {
-                    to[p] = from[p * BLOCK + i];
-                }
-            }
-        }
-    }
-}
-
 /* ---- one call -------------------------------------------------------------------------------- */
 
 static job describe(const amun__linop *op, int64_t k)
@@ -155,10 +125,10 @@ static amun_status forward(amun__linop *op, const job *j, const float *x, float 
         amun__kernel_pad(j->plain, x, &j->frame);
         x = j->plain;
     }
-    to_blocks(j->x, x, f->batch, f->src_channels, f->src_height * f->src_width);
+    amun__winograd_to_blocks(j->x, x, f->batch, f->src_channels, f->src_height * f->src_width);
     amun__winograd_run(f, j->y, j->x, op->winograd->filters[FORWARD], &none, j->work, j->threads);
     if (y != NULL) {
-        to_plain(y, j->y, f->batch, f->dst_channels, f->dst_height * f->dst_width);
+        amun__winograd_to_planes(y, j->y, f->batch, f->dst_channels, f->dst_height * f->dst_width);
     }
     return AMUN_OK;
 }
@@ -170,8 +140,8 @@ static amun_status adjoint(amun__linop *op, const job *j, float *z)
     AMUN__CHECK(bring_filters(op, j, ADJOINT));
     amun__winograd_run(&j->form[ADJOINT], j->x, j->y, op->winograd->filters[ADJOINT], &none,
                        j->work, j->threads);
-    to_plain(j->framed ? j->plain : z, j->x, f->batch, f->src_channels,
-             f->src_height * f->src_width);
+    amun__winograd_to_planes(j->framed ? j->plain : z, j->x, f->batch, f->src_channels,
+                             f->src_height * f->src_width);
     if (j->framed) {
         amun__kernel_unpad(z, j->plain, &j->frame);
     }
@@ -186,7 +156,7 @@ amun_status amun__linop_winograd_run(amun__linop *op, int64_t k, const float *x,
         AMUN__CHECK(forward(op, &j, x, y));
     } else {
         const amun__winograd *f = &j.form[FORWARD];
-        to_blocks(j.y, y, k, f->dst_channels, f->dst_height * f->dst_width);
+        amun__winograd_to_blocks(j.y, y, k, f->dst_channels, f->dst_height * f->dst_width);
     }
     return z != NULL ? adjoint(op, &j, z) : AMUN_OK;
 }

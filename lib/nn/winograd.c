@@ -147,6 +147,44 @@ void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, c
     }
 }
 
+void amun__winograd_to_blocks(float *to, const float *from, int64_t batch, int64_t channels,
+                              int64_t pixels)
+{
+    for (int64_t image = 0; image < batch; image++) {
+        int64_t left = channels;
+        for (; left >= 8; left -= 8, from += 8 * pixels, to += 8 * pixels) {
+            amun__wino_to_block_avx2(to, from, pixels);
+        }
+        if (left > 0) {
+            for (int64_t p = 0; p < pixels; p++) {
+                for (int64_t i = 0; i < 8; i++) {
+                    to[p * 8 + i] = i < left ? from[i * pixels + p] : 0.0f;
+                }
+            }
+            from += left * pixels;
+            to += 8 * pixels;
+        }
+    }
+}
+
+void amun__winograd_to_planes(float *to, const float *from, int64_t batch, int64_t channels,
+                              int64_t pixels)
+{
+    for (int64_t image = 0; image < batch; image++) {
+        int64_t left = channels;
+        for (; left >= 8; left -= 8, from += 8 * pixels, to += 8 * pixels) {
+            amun__wino_to_planes_avx2(to, from, pixels);
+        }
+        if (left > 0) {
+            for (int64_t i = 0; i < left * pixels; i++) {
+                to[i] = from[i % pixels * 8 + i / pixels];
+            }
+            from += 8 * pixels;
+            to += left * pixels;
+        }
+    }
+}
+
 /* ---- by weights ------------------------------------------------------------------------------ */
 
 /* Threads take chunks of their own and add into a U of their own, so that they need not wait for
@@ -330,6 +368,18 @@ size_t amun__winograd_grad_scratch_floats(const amun__winograd *w, int32_t threa
 {
     (void)w, (void)threads;
     return 0;
+}
+
+void amun__winograd_to_blocks(float *to, const float *from, int64_t batch, int64_t channels,
+                              int64_t pixels)
+{
+    (void)to, (void)from, (void)batch, (void)channels, (void)pixels;
+}
+
+void amun__winograd_to_planes(float *to, const float *from, int64_t batch, int64_t channels,
+                              int64_t pixels)
+{
+    (void)to, (void)from, (void)batch, (void)channels, (void)pixels;
 }
 
 void amun__winograd_filters(const amun__winograd *w, float *dst, const float *weights, bool by_data,

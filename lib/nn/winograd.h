@@ -42,6 +42,12 @@ bool amun__winograd_available(void); /* the CPU has AVX2 and FMA */
  * With AVX-512 ours have not been measured and are not chosen by themselves. */
 bool amun__dnnl_stops_at_avx2(void);
 
+/* Plain images, [batch][channels][pixels], to blocks of 8 channels, and back. */
+void amun__winograd_to_blocks(float *to, const float *from, int64_t batch, int64_t channels,
+                              int64_t pixels);
+void amun__winograd_to_planes(float *to, const float *from, int64_t batch, int64_t channels,
+                              int64_t pixels);
+
 /* Floats of the transformed filters, and of the memory that `threads` threads work in. */
 size_t amun__winograd_filter_floats(const amun__winograd *w);
 size_t amun__winograd_scratch_floats(const amun__winograd *w, int32_t threads);

@@ -5,6 +5,67 @@
 #if defined(__x86_64__)
 #include "nn/winograd_avx2.h"
 
+/* ---- planes and blocks of 8 channels --------------------------------------------------------- */
+
+WINO_INLINE void transpose_8(wino_v to[8], const wino_v from[8])
+{
+    wino_v pair[8], quad[8];
+    for (int i = 0; i < 8; i += 2) {
+        pair[i] = _mm256_unpacklo_ps(from[i], from[i + 1]);
+        pair[i + 1] = _mm256_unpackhi_ps(from[i], from[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        for (int j = 0; j < 2; j++) {
+            quad[i + 2 * j] = _mm256_shuffle_ps(pair[i + j], pair[i + j + 2], 0x44);
+            quad[i + 2 * j + 1] = _mm256_shuffle_ps(pair[i + j], pair[i + j + 2], 0xee);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        to[i] = _mm256_permute2f128_ps(quad[i], quad[i + 4], 0x20);
+        to[i + 4] = _mm256_permute2f128_ps(quad[i], quad[i + 4], 0x31);
+    }
+}
+
+WINO_AVX2 void amun__wino_to_block_avx2(float *to, const float *from, int64_t pixels)
+{
+    int64_t p = 0;
+    for (; p + 8 <= pixels; p += 8) {
+        wino_v planes[8], rows[8];
+        for (int64_t i = 0; i < 8; i++) {
+            planes[i] = _mm256_loadu_ps(from + i * pixels + p);
+        }
+        transpose_8(rows, planes);
+        for (int64_t i = 0; i < 8; i++) {
+            _mm256_storeu_ps(to + (p + i) * 8, rows[i]);
+        }
+    }
+    for (int64_t i = 0; i < 8; i++) {
+        for (int64_t left = p; left < pixels; left++) {
+            to[left * 8 + i] = from[i * pixels + left];
+        }
+    }
+}
+
+WINO_AVX2 void amun__wino_to_planes_avx2(float *to, const float *from, int64_t pixels)
+{
+    int64_t p = 0;
+    for (; p + 8 <= pixels; p += 8) {
+        wino_v planes[8], rows[8];
+        for (int64_t i = 0; i < 8; i++) {
+            rows[i] = _mm256_loadu_ps(from + (p + i) * 8);
+        }
+        transpose_8(planes, rows);
+        for (int64_t i = 0; i < 8; i++) {
+            _mm256_storeu_ps(to + i * pixels + p, planes[i]);
+        }
+    }
+    for (int64_t i = 0; i < 8; i++) {
+        for (int64_t left = p; left < pixels; left++) {
+            to[i * pixels + left] = from[left * 8 + i];
+        }
+    }
+}
+
 /* ---- images to V ---------------------------------------------------------------------------- */
 
 /* 8 channels of one image, from which a tile reads 6x6 pixels: those in [y0, y1) x [x0, x1) exist,
@@ -213,25 +274,6 @@ WINO_AVX2 void amun__wino_dst_avx2(const wino_chunk *c, float *dst, const float 
 }
 
 /* ---- filters to U --------------------------------------------------------------------------- */
-
-WINO_INLINE void transpose_8(wino_v to[8], const wino_v from[8])
-{
-    wino_v pair[8], quad[8];
-    for (int i = 0; i < 8; i += 2) {
-        pair[i] = _mm256_unpacklo_ps(from[i], from[i + 1]);
-        pair[i + 1] = _mm256_unpackhi_ps(from[i], from[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        for (int j = 0; j < 2; j++) {
-            quad[i + 2 * j] = _mm256_shuffle_ps(pair[i + j], pair[i + j + 2], 0x44);
-            quad[i + 2 * j + 1] = _mm256_shuffle_ps(pair[i + j], pair[i + j + 2], 0xee);
-        }
-    }
-    for (int i = 0; i < 4; i++) {
-        to[i] = _mm256_permute2f128_ps(quad[i], quad[i + 4], 0x20);
-        to[i + 4] = _mm256_permute2f128_ps(quad[i], quad[i + 4], 0x31);
-    }
-}
 
 WINO_AVX2 void amun__wino_gather_avx2(float *g, const float *from, int64_t stride, bool turned)
 {

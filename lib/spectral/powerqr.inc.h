@@ -87,13 +87,18 @@ static amun_status R(draw_block)(amun__powerqr *s)
     return R(householder)(s);
 }
 
-/* v = mu v + z. */
+/* v = mu v + z; z is not needed any more. */
 static void R(shift)(amun__powerqr *s)
 {
-    real *v = s->v;
-    const real *z = s->z, mu = (real)s->options.mu;
+    real *v = s->v, *z = s->z;
+    const real mu = (real)s->options.mu;
+    if (s->options.mu == 0.0) {
+        s->v = z;
+        s->z = v;
+        return;
+    }
     for (size_t i = 0; i < (size_t)s->block * s->n; i++) {
-        v[i] = s->options.mu > 0.0 ? mu * v[i] + z[i] : z[i];
+        v[i] = mu * v[i] + z[i];
     }
 }
 
