@@ -35,7 +35,9 @@ class Dtype(enum.IntEnum):
 
 
 class ConvChoice(enum.IntEnum):
-    """Which code computes 3x3 convolutions with stride 1; of all others there is but one.
+    """Which code computes 3x3 convolutions with stride 1; of all others there is but one, except
+    that AUTO may compute linear maps of layers, as spectra, clipping and LOTOS need them, by
+    rows of their weights (docs/performance.md).
 
     Members:
       AUTO: by a fixed rule on the shape (docs/performance.md), or as tuned
