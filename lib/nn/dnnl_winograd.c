@@ -10,19 +10,23 @@ bool amun__dnnl_stops_at_avx2(void)
     return amun__winograd_available() && (isa & avx2) == avx2 && (isa & avx512) != avx512;
 }
 
-/* The fixed rule, by the pass's shape alone, so that every run chooses the same. Where
- * it says yes, forward and by weights measured faster than oneDNN's, filters transformed anew each
- * time: 1.04 times with 16 channels by weights, 2 to 8 times from 64 on (docs/performance.md). By
- * data is the work of forward. Fewer tiles do not pay for the filters, tiles that hang over the
- * edge and channels that fill a block of 16 up are computed for nothing, and with few channels the
- * transforms outweigh the products. */
-static bool right_shape(const amun__winograd *w)
+enum { LEAST_TILES = 4, LEAST_TILES_TRAINING = 32 };
+
+/* The fixed rule, by the pass's shape and the plan's mode alone, so that every run chooses the
+ * same. Where it says yes in training, forward and by weights measured faster than oneDNN's,
+ * filters transformed anew each time: 1.04 times with 16 channels by weights, 2 to 8 times from 64
+ * on (docs/performance.md). By data is the work of forward. Fewer tiles do not pay for filters that
+ * change; where they stay, one block of tiles does. Tiles that hang over the edge and channels that
+ * fill a block of 16 up are computed for nothing, and with few channels the transforms outweigh the
+ * products. */
+static bool right_shape(const amun__winograd *w, bool trains)
 {
+    const int64_t least = trains ? LEAST_TILES_TRAINING : LEAST_TILES;
     int64_t tiles = (w->dst_height + 3) / 4 * ((w->dst_width + 3) / 4);
     int64_t few = w->src_channels < w->dst_channels ? w->src_channels : w->dst_channels;
     int64_t filled = (w->dst_channels + 15) / 16 * 16;
     int64_t pixels = w->dst_height * w->dst_width; /* of 16 that a tile could have: */
-    return few >= 16 && w->batch * tiles >= 32 && 5 * w->dst_channels >= 4 * filled &&
+    return few >= 16 && w->batch * tiles >= least && 5 * w->dst_channels >= 4 * filled &&
            pixels >= (few < 64 ? 12 : 9) * tiles;
 }
 
@@ -75,7 +79,8 @@ amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winogr
     if (direction == AMUN__DNNL_BY_DATA) {
         *w = amun__winograd_turned(w);
     }
-    *out = w->src_block > 0 && w->dst_block > 0 && (kind == AMUN_CONV_OWN || right_shape(w));
+    *out = w->src_block > 0 && w->dst_block > 0 &&
+           (kind == AMUN_CONV_OWN || right_shape(w, amun__mode_trains(m->plan->mode)));
     return AMUN_OK;
 }
 
