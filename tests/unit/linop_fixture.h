@@ -115,6 +115,23 @@ FIXTURE_UNUSED static amun__linop_shape fixture_shape(int i)
                                .padding = (amun__padding)(i / 36)};
 }
 
+/* Square images and kernels, padded so that stride 1 keeps the size. */
+FIXTURE_UNUSED static amun__linop_shape fixture_square(int64_t in, int64_t size, int64_t out,
+                                                       int64_t kernel, int64_t stride,
+                                                       amun__padding padding)
+{
+    return (amun__linop_shape){.in_channels = in,
+                               .in_height = size,
+                               .in_width = size,
+                               .out_channels = out,
+                               .kernel = {kernel, kernel},
+                               .stride = {stride, stride},
+                               .pad = {kernel / 2, kernel / 2},
+                               .dilation = {1, 1},
+                               .groups = 1,
+                               .padding = padding};
+}
+
 FIXTURE_UNUSED static const char *fixture_name(const amun__linop_shape *s,
                                                amun__linop_backend backend)
 {

@@ -19,33 +19,18 @@ static const code codes[] = {
 };
 
 /* Geometries that the fixture's small product does not reach. */
-static amun__linop_shape square(int64_t in, int64_t size, int64_t out, int64_t kernel,
-                                int64_t stride, amun__padding padding)
-{
-    return (amun__linop_shape){.in_channels = in,
-                               .in_height = size,
-                               .in_width = size,
-                               .out_channels = out,
-                               .kernel = {kernel, kernel},
-                               .stride = {stride, stride},
-                               .pad = {kernel / 2, kernel / 2},
-                               .dilation = {1, 1},
-                               .groups = 1,
-                               .padding = padding};
-}
-
 enum { MORE_SHAPES = 7 };
 
 static amun__linop_shape shape_at(int i)
 {
     const amun__linop_shape more[MORE_SHAPES] = {
-        square(13, 4, 25, 3, 1, AMUN__PADDING_ZERO),      /* a row and a tap left over */
-        square(16, 16, 24, 3, 1, AMUN__PADDING_ZERO),     /* a panel is a row of pixels */
-        square(6, 16, 13, 3, 2, AMUN__PADDING_ZERO),      /* every second pixel */
-        square(5, 16, 7, 1, 2, AMUN__PADDING_ZERO),       /* pixels that nobody reads */
-        square(17, 12, 19, 3, 1, AMUN__PADDING_CIRCULAR), /* panels across rows, a frame */
-        square(9, 5, 26, 5, 1, AMUN__PADDING_REFLECT),    /* panels across vectors */
-        square(8, 9, 12, 3, 3, AMUN__PADDING_ZERO),
+        fixture_square(13, 4, 25, 3, 1, AMUN__PADDING_ZERO),      /* a row and a tap left over */
+        fixture_square(16, 16, 24, 3, 1, AMUN__PADDING_ZERO),     /* a panel is a row of pixels */
+        fixture_square(6, 16, 13, 3, 2, AMUN__PADDING_ZERO),      /* every second pixel */
+        fixture_square(5, 16, 7, 1, 2, AMUN__PADDING_ZERO),       /* pixels that nobody reads */
+        fixture_square(17, 12, 19, 3, 1, AMUN__PADDING_CIRCULAR), /* panels across rows, a frame */
+        fixture_square(9, 5, 26, 5, 1, AMUN__PADDING_REFLECT),    /* panels across vectors */
+        fixture_square(8, 9, 12, 3, 3, AMUN__PADDING_ZERO),
     };
     return i < FIXTURE_SHAPES ? fixture_shape(i) : more[i - FIXTURE_SHAPES];
 }
@@ -176,9 +161,9 @@ END_TEST
 /* Nothing but shape, number of vectors, CPU and `conv` decides. */
 START_TEST(choice)
 {
-    const amun__linop_shape large = square(64, 32, 64, 3, 1, AMUN__PADDING_ZERO);
-    const amun__linop_shape small = square(512, 4, 512, 3, 1, AMUN__PADDING_ZERO);
-    const amun__linop_shape halved = square(256, 8, 512, 3, 2, AMUN__PADDING_ZERO);
+    const amun__linop_shape large = fixture_square(64, 32, 64, 3, 1, AMUN__PADDING_ZERO);
+    const amun__linop_shape small = fixture_square(512, 4, 512, 3, 1, AMUN__PADDING_ZERO);
+    const amun__linop_shape halved = fixture_square(256, 8, 512, 3, 2, AMUN__PADDING_ZERO);
     amun__linop_shape shapes[] = {large, small, halved};
     const amun__linop_code want[] = {AMUN__LINOP_CODE_WINOGRAD, AMUN__LINOP_CODE_ROWS,
                                      AMUN__LINOP_CODE_ROWS};

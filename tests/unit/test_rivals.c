@@ -57,16 +57,7 @@ static int descending(const void *a, const void *b)
 static amun__linop_shape circular(int64_t in, int64_t out, int64_t size, int64_t kernel,
                                   int64_t stride)
 {
-    return (amun__linop_shape){.in_channels = in,
-                               .in_height = size,
-                               .in_width = size,
-                               .out_channels = out,
-                               .kernel = {kernel, kernel},
-                               .stride = {stride, stride},
-                               .pad = {kernel / 2, kernel / 2},
-                               .dilation = {1, 1},
-                               .groups = 1,
-                               .padding = AMUN__PADDING_CIRCULAR};
+    return fixture_square(in, size, out, kernel, stride, AMUN__PADDING_CIRCULAR);
 }
 
 /* Weights whose map has the given norm. */

@@ -37,20 +37,6 @@ static amun__winograd winograd_of(const form *f)
                             .pad = {f->pad[0], f->pad[1]}};
 }
 
-static amun__winograd by_data_of(const amun__winograd *w)
-{
-    return (amun__winograd){.batch = w->batch,
-                            .src_channels = w->dst_channels,
-                            .src_height = w->dst_height,
-                            .src_width = w->dst_width,
-                            .src_block = w->dst_block,
-                            .dst_channels = w->src_channels,
-                            .dst_height = w->src_height,
-                            .dst_width = w->src_width,
-                            .dst_block = w->src_block,
-                            .pad = {2 - w->pad[0], 2 - w->pad[1]}};
-}
-
 /* ---- images in blocks -------------------------------------------------------------------------
  */
 
@@ -220,7 +206,7 @@ static void check_forward(const amun__winograd *w, const image *src, const image
 static void check_by_data(const amun__winograd *w, const image *src, const image *diff,
                           const float *weights, const double *want, int i)
 {
-    const amun__winograd back = by_data_of(w);
+    const amun__winograd back = amun__winograd_turned(w);
     const amun__winograd_tail tail = {0};
     double top = largest(want, src->plain_count);
     float *got =
