@@ -7,7 +7,7 @@
 #include "core/context_private.h"
 #include "core/linalg.h"
 
-enum { LOG_LINE_SIZE = 2048 };
+enum { LOG_LINE_SIZE = 2048, HUGE_PAGE = 2 * 1024 * 1024, HUGE_FROM = 2 * HUGE_PAGE };
 
 static const amun_context_options default_options = {
     .struct_size = sizeof(amun_context_options),
@@ -42,8 +42,6 @@ static const amun__options_table option_table = {
     .released_sizes = released_sizes,
     .released_count = sizeof released_sizes / sizeof released_sizes[0],
 };
-
-enum { HUGE_PAGE = 2 * 1024 * 1024, HUGE_FROM = 2 * HUGE_PAGE };
 
 amun_status amun_context_options_init(amun_context_options *opts, size_t size)
 {

@@ -29,14 +29,18 @@ void amun__threads_watch_forks(void)
     (void)pthread_once(&watch_once, watch);
 }
 
+#ifdef _OPENMP
+static int32_t in_range(int32_t count)
+{
+    return count < 1 ? 1 : count > AMUN__MAX_THREADS ? AMUN__MAX_THREADS : count;
+}
+#endif
+
 int32_t amun__threads_count(const amun_context *ctx)
 {
 #ifdef _OPENMP
     int32_t count = atomic_load_explicit(&amun__context_root(ctx)->threads, memory_order_relaxed);
-    if (count == 0) {
-        count = omp_get_max_threads();
-    }
-    return count < 1 ? 1 : count > AMUN__MAX_THREADS ? AMUN__MAX_THREADS : count;
+    return in_range(count == 0 ? omp_get_max_threads() : count);
 #else
     (void)ctx;
     return 1;
@@ -46,8 +50,7 @@ int32_t amun__threads_count(const amun_context *ctx)
 int32_t amun__threads_here(void)
 {
 #ifdef _OPENMP
-    const int count = omp_in_parallel() ? 1 : omp_get_max_threads();
-    return count < 1 ? 1 : count > AMUN__MAX_THREADS ? AMUN__MAX_THREADS : count;
+    return omp_in_parallel() ? 1 : in_range(omp_get_max_threads());
 #else
     return 1;
 #endif

@@ -4,7 +4,7 @@
  * backward-by-data with the exact extent of the padded source, so rows that no window reaches get
  * zeros; padding other than zeros is done around the primitives by its map and adjoint. */
 #include "nn/dnnl_impl.h"
-#include "nn/linop_private.h"
+#include "nn/linop_code.h"
 
 enum { BUFFER_SRC, BUFFER_DST, BUFFER_WEIGHTS, BUFFER_FRAME, BUFFER_SCRATCH, BUFFERS };
 enum {
@@ -13,11 +13,6 @@ enum {
     PASS_WEIGHTS = AMUN__DNNL_BY_WEIGHTS,
     PASSES
 };
-
-typedef struct buffer {
-    void *data;
-    size_t bytes;
-} buffer;
 
 /* One primitive and its arguments; handle NULL: nothing to do. */
 typedef struct step {
@@ -50,7 +45,7 @@ typedef struct block {
 
 typedef struct pack {
     int32_t md;
-    buffer memory;
+    amun__linop_buffer memory;
     uint64_t version; /* of the weights that lie there */
     step reorder;
 } pack;
@@ -61,12 +56,11 @@ typedef struct amun__dnnl_linop {
     dnnl_stream_t stream;
     dnnl_primitive_attr_t attr; /* user scratchpad */
     shim_pool pool;
-    buffer buffers[BUFFERS];
+    amun__linop_buffer buffers[BUFFERS];
     pack *packs;
     int32_t pack_count;
     block *blocks;
     int32_t block_count;
-    amun__frame frame; /* planes of one vector; used if `framed` */
     bool framed;
     int64_t in[3]; /* channels, height, width that the primitives see */
 } linop_impl;
@@ -184,25 +178,13 @@ static amun_status make_reorder(const amun__linop *op, step *s, int32_t from, in
     return status == dnnl_success ? AMUN_OK : fail_dnnl(op, status, 0, "reorder");
 }
 
-static amun_status reserve(linop_impl *m, buffer *b, size_t bytes)
-{
-    if (bytes <= b->bytes && b->data != NULL) {
-        return AMUN_OK;
-    }
-    amun__free(m->ctx, b->data);
-    b->bytes = 0;
-    AMUN__CHECK(amun__alloc(m->ctx, &b->data, bytes, 1));
-    b->bytes = bytes;
-    return AMUN_OK;
-}
-
 static amun_status run_step(const amun__linop *op, step *s, const void *a, const void *b,
                             const void *c)
 {
     linop_impl *m = op->dnnl;
     /* inputs are plain arrays without padding, which oneDNN only reads */
     void *data[4] = {(void *)(uintptr_t)a, (void *)(uintptr_t)b, (void *)(uintptr_t)c, NULL};
-    AMUN__CHECK(reserve(m, &m->buffers[BUFFER_SCRATCH], s->scratch));
+    AMUN__CHECK(amun__linop_reserve(m->ctx, &m->buffers[BUFFER_SCRATCH], s->scratch));
     dnnl_status_t status = dnnl_success;
     for (int32_t i = 0; i < s->count && status == dnnl_success; i++) {
         bool scratch = s->args[i].arg == DNNL_ARG_SCRATCHPAD;
@@ -248,7 +230,7 @@ static amun_status packed_weights(const amun__linop *op, int32_t index, const vo
         return AMUN_OK;
     }
     pack *p = &m->packs[index];
-    AMUN__CHECK(reserve(m, &p->memory, md_bytes(m, p->md)));
+    AMUN__CHECK(amun__linop_reserve(m->ctx, &p->memory, md_bytes(m, p->md)));
     *out = p->memory.data;
     if (p->version != op->version) {
         AMUN__CHECK(run_step(op, &p->reorder, op->weights, p->memory.data, NULL));
@@ -420,8 +402,8 @@ static amun_status bring_in(const amun__linop *op, operand *o, const void **data
     if (o->reorder.handle == NULL) {
         return AMUN_OK;
     }
-    buffer *b = &m->buffers[o->place];
-    AMUN__CHECK(reserve(m, b, md_bytes(m, o->md)));
+    amun__linop_buffer *b = &m->buffers[o->place];
+    AMUN__CHECK(amun__linop_reserve(m->ctx, b, md_bytes(m, o->md)));
     AMUN__CHECK(run_step(op, &o->reorder, *data, b->data, NULL));
     *data = b->data;
     return AMUN_OK;
@@ -435,7 +417,7 @@ static amun_status out_place(const amun__linop *op, const operand *o, void *plai
     if (o->reorder.handle == NULL && plain != NULL) {
         return AMUN_OK;
     }
-    AMUN__CHECK(reserve(m, &m->buffers[o->place], md_bytes(m, o->md)));
+    AMUN__CHECK(amun__linop_reserve(m->ctx, &m->buffers[o->place], md_bytes(m, o->md)));
     *out = m->buffers[o->place].data;
     return AMUN_OK;
 }
@@ -454,11 +436,10 @@ static amun_status frame_in(const amun__linop *op, int64_t k, const void **x)
     if (!m->framed) {
         return AMUN_OK;
     }
-    buffer *b = &m->buffers[BUFFER_FRAME];
+    amun__linop_buffer *b = &m->buffers[BUFFER_FRAME];
     size_t plane = (size_t)(m->in[1] * m->in[2]) * sizeof(float);
-    amun__frame frame = m->frame;
-    frame.planes *= (size_t)k;
-    AMUN__CHECK(reserve(m, b, frame.planes * plane));
+    const amun__frame frame = amun__linop_frame(&op->shape, k);
+    AMUN__CHECK(amun__linop_reserve(m->ctx, b, frame.planes * plane));
     amun__kernel_pad(b->data, *x, &frame);
     *x = b->data;
     return AMUN_OK;
@@ -489,16 +470,15 @@ static amun_status backward(const amun__linop *op, int64_t k, pass *p, const voi
     void *place, *plain = x;
     AMUN__CHECK(packed_weights(op, p->pack, &weights));
     if (m->framed) {
-        buffer *b = &m->buffers[BUFFER_FRAME];
-        AMUN__CHECK(reserve(m, b, md_bytes(m, p->out.plain)));
+        amun__linop_buffer *b = &m->buffers[BUFFER_FRAME];
+        AMUN__CHECK(amun__linop_reserve(m->ctx, b, md_bytes(m, p->out.plain)));
         plain = b->data;
     }
     AMUN__CHECK(out_place(op, &p->out, plain, &place));
     AMUN__CHECK(run_step(op, &p->main, y, weights, place));
     AMUN__CHECK(bring_out(op, &p->out, place, plain));
     if (m->framed) {
-        amun__frame frame = m->frame;
-        frame.planes *= (size_t)k;
+        const amun__frame frame = amun__linop_frame(&op->shape, k);
         amun__kernel_unpad(x, plain, &frame);
     }
     return AMUN_OK;
@@ -552,13 +532,7 @@ amun_status amun__dnnl_linop_create(amun__linop *op)
     AMUN__CHECK(amun__calloc(op->ctx, &m, 1, sizeof *m));
     op->dnnl = m;
     m->ctx = op->ctx;
-    m->framed = s->padding != AMUN__PADDING_ZERO && (s->pad[0] > 0 || s->pad[1] > 0);
-    m->frame = (amun__frame){.planes = (size_t)s->in_channels,
-                             .inner = 1,
-                             .height = s->in_height,
-                             .width = s->in_width,
-                             .pad = {s->pad[0], s->pad[1]},
-                             .padding = s->padding};
+    m->framed = amun__linop_framed(s);
     m->in[0] = s->in_channels;
     m->in[1] = s->in_height + (m->framed ? 2 * s->pad[0] : 0);
     m->in[2] = s->in_width + (m->framed ? 2 * s->pad[1] : 0);

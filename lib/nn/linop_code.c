@@ -5,6 +5,35 @@
 #include "nn/linop_rows.h"
 #include "nn/winograd.h"
 
+amun_status amun__linop_reserve(amun_context *ctx, amun__linop_buffer *buffer, size_t bytes)
+{
+    if (bytes <= buffer->bytes && buffer->data != NULL) {
+        return AMUN_OK;
+    }
+    amun__free(ctx, buffer->data);
+    buffer->bytes = 0;
+    AMUN__CHECK(amun__alloc(ctx, &buffer->data, bytes, 1));
+    buffer->bytes = bytes;
+    return AMUN_OK;
+}
+
+amun__frame amun__linop_frame(const amun__linop_shape *s, int64_t k)
+{
+    return (amun__frame){.planes = (size_t)(k * s->in_channels),
+                         .inner = 1,
+                         .height = s->in_height,
+                         .width = s->in_width,
+                         .pad = {s->pad[0], s->pad[1]},
+                         .padding = s->padding};
+}
+
+bool amun__linop_framed(const amun__linop_shape *s)
+{
+    return s->padding != AMUN__PADDING_ZERO && (s->pad[0] > 0 || s->pad[1] > 0);
+}
+
+/* ---- choice ---------------------------------------------------------------------------------- */
+
 enum {
     LARGE_FILTERS = 200 * 200, /* in * out channels: 5.8 MB of transformed filters */
     WEIGHTS_PER_COLUMN = 4096

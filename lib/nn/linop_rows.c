@@ -6,7 +6,6 @@
  * outweigh everything else where images are small, are read from memory once instead of twice, in
  * the layout that they have. */
 #include "nn/linop_rows.h"
-#include "nn/lower.h"
 #include "nn/winograd.h"
 
 #define PANEL AMUN__ROWS_PANEL
@@ -16,14 +15,13 @@
 
 typedef struct amun__linop_rows {
     int32_t *shift; /* [taps]: from an output pixel's place in a padded plane */
-    float *scratch;
-    size_t floats;
+    amun__linop_buffer scratch;
 } rows_state;
 
 /* One call. */
 typedef struct job {
     const amun__linop *op;
-    amun__frame frame; /* of one vector */
+    amun__frame frame;
     int64_t k, columns, depth, taps, pixels;
     int64_t plane, image; /* floats of a padded plane, of a padded vector */
     float *framed;        /* x with its padding */
@@ -154,13 +152,8 @@ static void run_thread(const job *j, int64_t thread)
 static job describe(amun__linop *op, int64_t k)
 {
     const amun__linop_shape *s = &op->shape;
-    job j = {.op = op, .k = k, .taps = s->kernel[0] * s->kernel[1]};
-    j.frame = (amun__frame){.planes = (size_t)s->in_channels,
-                            .inner = 1,
-                            .height = s->in_height,
-                            .width = s->in_width,
-                            .pad = {s->pad[0], s->pad[1]},
-                            .padding = s->padding};
+    job j = {
+        .op = op, .frame = amun__linop_frame(s, k), .k = k, .taps = s->kernel[0] * s->kernel[1]};
     j.pixels = s->out_height * s->out_width;
     j.columns = k * j.pixels;
     j.depth = s->in_channels * j.taps;
@@ -190,20 +183,14 @@ static amun_status prepare(amun__linop *op, job *j)
     j->z_at = (AMUN__ROWS_BLOCK + 2 * j->depth) * PANEL;
     j->work_floats = (j->z_at + images + 15) / 16 * 16;
     const size_t floats = (size_t)images + (size_t)(j->threads * j->work_floats);
-    if (op->rows->floats < floats) {
-        amun__free(op->ctx, op->rows->scratch);
-        op->rows->scratch = NULL;
-        op->rows->floats = 0;
-        AMUN__CHECK(amun__calloc(op->ctx, &op->rows->scratch, floats, sizeof(float)));
-        op->rows->floats = floats;
-    }
-    j->work = op->rows->scratch;
-    j->framed = op->rows->scratch + j->threads * j->work_floats;
+    AMUN__CHECK(amun__linop_reserve(op->ctx, &op->rows->scratch, floats * sizeof(float)));
+    j->work = op->rows->scratch.data;
+    j->framed = j->work + j->threads * j->work_floats;
     return AMUN_OK;
 }
 
 /* z of all threads, without the padding. */
-static void collect(const job *j, const amun__frame *frame, float *z)
+static void collect(const job *j, float *z)
 {
     float *sum = j->work + j->z_at;
     for (int64_t thread = 1; thread < j->threads; thread++) {
@@ -212,28 +199,26 @@ static void collect(const job *j, const amun__frame *frame, float *z)
             sum[i] += part[i];
         }
     }
-    amun__kernel_unpad(z, sum, frame);
+    amun__kernel_unpad(z, sum, &j->frame);
 }
 
 amun_status amun__linop_rows_run(amun__linop *op, int64_t k, const float *x, float *y, float *z)
 {
     job j = describe(op, k);
-    amun__frame frame = j.frame;
-    frame.planes *= (size_t)k;
     deal_rows(&j);
     AMUN__CHECK(prepare(op, &j));
     j.y = y;
     j.forward = x != NULL;
     j.adjoint = z != NULL;
     if (x != NULL) {
-        amun__kernel_pad(j.framed, x, &frame);
+        amun__kernel_pad(j.framed, x, &j.frame);
     }
 #pragma omp parallel for schedule(static, 1) num_threads((int)j.threads) if (j.threads > 1)
     for (int64_t thread = 0; thread < j.threads; thread++) {
         run_thread(&j, thread);
     }
     if (z != NULL) {
-        collect(&j, &frame, z);
+        collect(&j, z);
     }
     return AMUN_OK;
 }
@@ -242,7 +227,7 @@ void amun__linop_rows_destroy(amun__linop *op)
 {
     if (op->rows != NULL) {
         amun__free(op->ctx, op->rows->shift);
-        amun__free(op->ctx, op->rows->scratch);
+        amun__free(op->ctx, op->rows->scratch.data);
         amun__free(op->ctx, op->rows);
     }
 }

@@ -2,7 +2,6 @@
  * padding, transformed filters of both directions, which stay until the weights change. */
 #include "nn/linop_code.h"
 
-#include "nn/lower.h"
 #include "nn/winograd.h"
 
 #define BLOCK 8 /* channels */
@@ -11,9 +10,8 @@ enum { FORWARD, ADJOINT, DIRECTIONS };
 
 typedef struct amun__linop_winograd {
     float *filters[DIRECTIONS];
-    uint64_t version[DIRECTIONS]; /* of the weights that they are made from */
-    float *scratch;
-    size_t floats;
+    uint64_t version[DIRECTIONS]; /* of the weights that they are made from; 0: of none */
+    amun__linop_buffer scratch;
 } winograd_state;
 
 /* One call. */
@@ -44,14 +42,9 @@ static size_t blocked_floats(int64_t k, int64_t channels, int64_t pixels)
 static job describe(const amun__linop *op, int64_t k)
 {
     const amun__linop_shape *s = &op->shape;
-    job j = {.framed = s->padding != AMUN__PADDING_ZERO && (s->pad[0] > 0 || s->pad[1] > 0),
+    job j = {.frame = amun__linop_frame(s, k),
+             .framed = amun__linop_framed(s),
              .threads = amun__threads_here()};
-    j.frame = (amun__frame){.planes = (size_t)(k * s->in_channels),
-                            .inner = 1,
-                            .height = s->in_height,
-                            .width = s->in_width,
-                            .pad = {s->pad[0], s->pad[1]},
-                            .padding = s->padding};
     const amun__winograd f = {.batch = k,
                               .src_channels = s->in_channels,
                               .src_height = s->in_height + (j.framed ? 2 * s->pad[0] : 0),
@@ -85,14 +78,8 @@ static amun_status prepare(amun__linop *op, job *j)
     const size_t y = blocked_floats(f->batch, f->dst_channels, f->dst_height * f->dst_width);
     const size_t plain = j->framed ? (size_t)(f->batch * f->src_channels * pixels) : 0;
     const size_t floats = work + x + y + plain;
-    if (s->floats < floats) {
-        amun__free(op->ctx, s->scratch);
-        s->scratch = NULL;
-        s->floats = 0;
-        AMUN__CHECK(amun__alloc(op->ctx, &s->scratch, floats, sizeof(float)));
-        s->floats = floats;
-    }
-    j->work = s->scratch;
+    AMUN__CHECK(amun__linop_reserve(op->ctx, &s->scratch, floats * sizeof(float)));
+    j->work = s->scratch.data;
     j->x = j->work + work;
     j->y = j->x + x;
     j->plain = j->y + y;
@@ -106,7 +93,6 @@ static amun_status bring_filters(amun__linop *op, const job *j, int direction)
     if (s->filters[direction] == NULL) {
         AMUN__CHECK(amun__alloc(op->ctx, &s->filters[direction], amun__winograd_filter_floats(form),
                                 sizeof(float)));
-        s->version[direction] = op->version - 1;
     }
     if (s->version[direction] != op->version) {
         amun__winograd_filters(form, s->filters[direction], op->weights, direction == ADJOINT,
@@ -116,9 +102,10 @@ static amun_status bring_filters(amun__linop *op, const job *j, int direction)
     return AMUN_OK;
 }
 
+static const amun__winograd_tail none = {0};
+
 static amun_status forward(amun__linop *op, const job *j, const float *x, float *y)
 {
-    static const amun__winograd_tail none = {0};
     const amun__winograd *f = &j->form[FORWARD];
     AMUN__CHECK(bring_filters(op, j, FORWARD));
     if (j->framed) {
@@ -135,7 +122,6 @@ static amun_status forward(amun__linop *op, const job *j, const float *x, float 
 
 static amun_status adjoint(amun__linop *op, const job *j, float *z)
 {
-    static const amun__winograd_tail none = {0};
     const amun__winograd *f = &j->form[FORWARD];
     AMUN__CHECK(bring_filters(op, j, ADJOINT));
     amun__winograd_run(&j->form[ADJOINT], j->x, j->y, op->winograd->filters[ADJOINT], &none,
@@ -166,7 +152,7 @@ void amun__linop_winograd_destroy(amun__linop *op)
     if (op->winograd != NULL) {
         amun__free(op->ctx, op->winograd->filters[FORWARD]);
         amun__free(op->ctx, op->winograd->filters[ADJOINT]);
-        amun__free(op->ctx, op->winograd->scratch);
+        amun__free(op->ctx, op->winograd->scratch.data);
         amun__free(op->ctx, op->winograd);
     }
 }

@@ -147,41 +147,28 @@ void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, c
     }
 }
 
+/* Channels of the block that starts with plane `c` of all images. */
+static int64_t next_block(int64_t c, int64_t channels)
+{
+    const int64_t left = channels - c % channels;
+    return left < 8 ? left : 8;
+}
+
 void amun__winograd_to_blocks(float *to, const float *from, int64_t batch, int64_t channels,
                               int64_t pixels)
 {
-    for (int64_t image = 0; image < batch; image++) {
-        int64_t left = channels;
-        for (; left >= 8; left -= 8, from += 8 * pixels, to += 8 * pixels) {
-            amun__wino_to_block_avx2(to, from, pixels);
-        }
-        if (left > 0) {
-            for (int64_t p = 0; p < pixels; p++) {
-                for (int64_t i = 0; i < 8; i++) {
-                    to[p * 8 + i] = i < left ? from[i * pixels + p] : 0.0f;
-                }
-            }
-            from += left * pixels;
-            to += 8 * pixels;
-        }
+    for (int64_t c = 0, n; c < batch * channels; c += n, from += n * pixels, to += 8 * pixels) {
+        n = next_block(c, channels);
+        amun__wino_to_block_avx2(to, from, n, pixels);
     }
 }
 
 void amun__winograd_to_planes(float *to, const float *from, int64_t batch, int64_t channels,
                               int64_t pixels)
 {
-    for (int64_t image = 0; image < batch; image++) {
-        int64_t left = channels;
-        for (; left >= 8; left -= 8, from += 8 * pixels, to += 8 * pixels) {
-            amun__wino_to_planes_avx2(to, from, pixels);
-        }
-        if (left > 0) {
-            for (int64_t i = 0; i < left * pixels; i++) {
-                to[i] = from[i % pixels * 8 + i / pixels];
-            }
-            from += 8 * pixels;
-            to += left * pixels;
-        }
+    for (int64_t c = 0, n; c < batch * channels; c += n, from += 8 * pixels, to += n * pixels) {
+        n = next_block(c, channels);
+        amun__wino_to_planes_avx2(to, from, n, pixels);
     }
 }
 

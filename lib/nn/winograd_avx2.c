@@ -26,42 +26,44 @@ WINO_INLINE void transpose_8(wino_v to[8], const wino_v from[8])
     }
 }
 
-WINO_AVX2 void amun__wino_to_block_avx2(float *to, const float *from, int64_t pixels)
+WINO_AVX2 void amun__wino_to_block_avx2(float *to, const float *from, int64_t planes,
+                                        int64_t pixels)
 {
     int64_t p = 0;
-    for (; p + 8 <= pixels; p += 8) {
-        wino_v planes[8], rows[8];
+    for (; planes == 8 && p + 8 <= pixels; p += 8) {
+        wino_v columns[8], rows[8];
         for (int64_t i = 0; i < 8; i++) {
-            planes[i] = _mm256_loadu_ps(from + i * pixels + p);
+            columns[i] = _mm256_loadu_ps(from + i * pixels + p);
         }
-        transpose_8(rows, planes);
+        transpose_8(rows, columns);
         for (int64_t i = 0; i < 8; i++) {
             _mm256_storeu_ps(to + (p + i) * 8, rows[i]);
         }
     }
-    for (int64_t i = 0; i < 8; i++) {
-        for (int64_t left = p; left < pixels; left++) {
-            to[left * 8 + i] = from[i * pixels + left];
+    for (; p < pixels; p++) {
+        for (int64_t i = 0; i < 8; i++) {
+            to[p * 8 + i] = i < planes ? from[i * pixels + p] : 0.0f;
         }
     }
 }
 
-WINO_AVX2 void amun__wino_to_planes_avx2(float *to, const float *from, int64_t pixels)
+WINO_AVX2 void amun__wino_to_planes_avx2(float *to, const float *from, int64_t planes,
+                                         int64_t pixels)
 {
     int64_t p = 0;
-    for (; p + 8 <= pixels; p += 8) {
-        wino_v planes[8], rows[8];
+    for (; planes == 8 && p + 8 <= pixels; p += 8) {
+        wino_v columns[8], rows[8];
         for (int64_t i = 0; i < 8; i++) {
             rows[i] = _mm256_loadu_ps(from + (p + i) * 8);
         }
-        transpose_8(planes, rows);
+        transpose_8(columns, rows);
         for (int64_t i = 0; i < 8; i++) {
-            _mm256_storeu_ps(to + i * pixels + p, planes[i]);
+            _mm256_storeu_ps(to + i * pixels + p, columns[i]);
         }
     }
-    for (int64_t i = 0; i < 8; i++) {
-        for (int64_t left = p; left < pixels; left++) {
-            to[i * pixels + left] = from[left * 8 + i];
+    for (; p < pixels; p++) {
+        for (int64_t i = 0; i < planes; i++) {
+            to[i * pixels + p] = from[p * 8 + i];
         }
     }
 }

@@ -53,9 +53,9 @@ static inline int64_t wino_clip(int64_t x, int64_t low, int64_t high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* [8][pixels] to [pixels][8], and back. */
-void amun__wino_to_block_avx2(float *to, const float *from, int64_t pixels);
-void amun__wino_to_planes_avx2(float *to, const float *from, int64_t pixels);
+/* [planes][pixels] to [pixels][8], zeros for planes that do not exist, and back; at most 8. */
+void amun__wino_to_block_avx2(float *to, const float *from, int64_t planes, int64_t pixels);
+void amun__wino_to_planes_avx2(float *to, const float *from, int64_t planes, int64_t pixels);
 void amun__wino_src_avx2(const wino_chunk *c, float *v, const float *src);
 void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const float *v, const float *u);
 void amun__wino_dst_avx2(const wino_chunk *c, float *dst, const float *m,

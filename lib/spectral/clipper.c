@@ -37,6 +37,15 @@ static amun__clip_layer *add_layer(amun__clipper *c, amun__clip_kind kind, int32
     return layer;
 }
 
+/* Of a convolution or a dense layer. */
+static amun__linop_shape shape_of(const amun_graph *graph, int32_t index)
+{
+    const amun__node *node = &graph->nodes[index];
+    return node->kind == AMUN__NODE_LINEAR
+               ? amun__linop_dense_shape(graph->nodes[node->inputs[0]].channels, node->channels)
+               : amun__linop_node_shape(graph, index);
+}
+
 static void set_weights(amun__clipper *c, amun__clip_layer *layer, const amun__model_values *v,
                         int32_t index)
 {
@@ -46,12 +55,7 @@ static void set_weights(amun__clipper *c, amun__clip_layer *layer, const amun__m
     layer->weights = values_of(c, v, node->weight);
     layer->count = graph->params[node->weight].count;
     layer->channels = node->channels;
-    if (layer->dense) {
-        const int64_t in = graph->nodes[node->inputs[0]].channels;
-        layer->shape = amun__linop_dense_shape(in, node->channels);
-    } else {
-        layer->shape = amun__linop_node_shape(graph, index);
-    }
+    layer->shape = shape_of(graph, index);
 }
 
 static amun_status set_norm(amun__clipper *c, amun__clip_layer *layer, const amun__model_values *v,
@@ -180,11 +184,7 @@ static double cost_of(const amun__clipper *c, int32_t index)
     if (node->kind != AMUN__NODE_CONV2D && node->kind != AMUN__NODE_LINEAR) {
         return 0.0;
     }
-    const int64_t weights = (int64_t)graph->params[node->weight].count;
-    const amun__linop_shape shape =
-        node->kind == AMUN__NODE_CONV2D
-            ? amun__linop_node_shape(graph, index)
-            : amun__linop_dense_shape(weights / node->channels, node->channels);
+    const amun__linop_shape shape = shape_of(graph, index);
     return amun__linop_cost(c->ctx, &shape, c->options.block);
 }
 
