@@ -27,6 +27,19 @@ enum {
     AMUN_CONV_OWN = 3       /**< the library's own Winograd where it can run, else direct */
 };
 
+/** How numbers between two layers, and their gradients, lie in memory. Weights, their gradients,
+ *  statistics of batch norm, losses, logits, vectors per image and images themselves are float in any
+ *  case, and so is all arithmetic: BF16 halves the memory that is passed from layer to layer, and rounds
+ *  there (8 bits, to nearest, ties to even). Predictions, attacks and training all take it; a flip found
+ *  by an attack is checked again in float, and power iterations and clipping compute in float alone.
+ *  docs/performance.md says what it costs and gains. @since 0.1 */
+typedef int32_t amun_precision;
+enum {
+    AMUN_PRECISION_AUTO = 0, /**< AMUN_PRECISION in the environment ("f32", "bf16"), else F32 */
+    AMUN_PRECISION_F32 = 1,
+    AMUN_PRECISION_BF16 = 2
+};
+
 /** tune_cache: when a plan is compiled, each convolution whose shape is not in the file yet is timed
  *  once with every kind of code that can do it (some seconds for a large network), and the fastest is
  *  written there, for each direction; from then on the file decides, so the same file gives the same
@@ -49,7 +62,7 @@ typedef struct amun_context_options {
     amun_conv_choice conv;   /**< default AUTO: AMUN_CONV in the environment ("auto", "direct",
                                   "winograd", "own"), else the file or the fixed rule. Where CPU or oneDNN
                                   lack what is asked for, compiling a plan gives UNSUPPORTED */
-    int32_t reserved1;       /**< must be 0 */
+    amun_precision precision; /**< default AUTO. BF16 without oneDNN: compiling a plan gives UNSUPPORTED */
 } amun_context_options;
 
 /** @since 0.1 */
@@ -64,7 +77,7 @@ typedef struct amun_memory_stats {
 AMUN_API amun_status amun_context_options_init(amun_context_options *opts, size_t size);
 
 /** Creates a context. [out] ctx: one reference, NULL on failure. [in] opts: nullable.
- *  Statuses: INVALID_ARGUMENT (a word in AMUN_CONV that is none of its four, too), OUT_OF_MEMORY.
+ *  Statuses: INVALID_ARGUMENT (a word in AMUN_CONV or AMUN_PRECISION that is none of theirs, too), OUT_OF_MEMORY.
  *  @since 0.1 */
 AMUN_API amun_status amun_context_create(amun_context **ctx, const amun_context_options *opts);
 /** Adds a reference and returns `ctx`. NULL is fine. Any thread. @since 0.1 */

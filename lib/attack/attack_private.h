@@ -59,6 +59,14 @@ bool amun__job_failed(const amun_attack_record *record);
 
 /* ---- workspace (workspace.c) ------------------------------------------------------------------ */
 
+/* What the second look in f32 at flips of bf16 plans needs (confirm.c); all zero in f32. */
+typedef struct amun__confirm {
+    amun__probe probe;
+    size_t *rows;           /* [capacity] */
+    float *images, *logits; /* of these rows, [capacity][pixels] and [capacity][classes] */
+    uint64_t checked, confirmed;
+} amun__confirm;
+
 /* Leased plans and dense arrays for their batch, one row per slot. */
 typedef struct amun__workspace {
     const amun__job *job;
@@ -67,7 +75,9 @@ typedef struct amun__workspace {
     float *clean, *current, *diff; /* [capacity][pixels]; diff in attack mode only */
     float *logits;                 /* [capacity][classes] */
     double *seed;                  /* [capacity][classes] */
+    int32_t *labels;               /* [capacity]: true classes; -1: nobody waits for a flip there */
     int32_t log_probs;             /* the logits are log-probabilities already */
+    amun__confirm confirm;
 } amun__workspace;
 
 amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, size_t capacity,
@@ -76,12 +86,20 @@ amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, s
 amun_status amun__workspace_resize(amun__workspace *space, size_t batch);
 /* The same for good: `batch` is smaller, and the larger plan's memory is given back. */
 amun_status amun__workspace_shrink(amun__workspace *space, size_t batch);
+/* Fills logits. Where they say that an image is not of the class in `labels`, they are those of f32. */
 amun_status amun__workspace_forward(amun__workspace *space, const float *images);
 amun_status amun__workspace_backward(amun__workspace *space);
 void amun__workspace_close(amun__workspace *space); /* also after a failed open */
 /* The smallest of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... that holds `need` samples, at most `limit`: few
  * plans, none of which computes for nothing on more than a third of its batch. */
 size_t amun__workspace_plan_size(size_t need, size_t limit);
+
+/* ---- flips of bf16 plans in f32 (confirm.c) -------------------------------------------------- */
+
+bool amun__confirm_needed(const amun__job *job);
+amun_status amun__confirm_open(amun__workspace *space, size_t capacity);
+amun_status amun__confirm_flips(amun__workspace *space, const float *images);
+void amun__confirm_close(amun__workspace *space);
 
 /* ---- arithmetic (project.c): one sample, one thread -------------------------------------------
  */

@@ -71,9 +71,22 @@ static int32_t read_label(chunk *c, size_t i)
     return label;
 }
 
+/* Logits from which labels are read, and not only gradients. */
+static amun_status forward_for_labels(chunk *c, const float *images)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        c->space.labels[i] = c->job->labels[c->first + i];
+    }
+    amun_status status = amun__workspace_forward(&c->space, images);
+    for (size_t i = 0; i < c->count; i++) {
+        c->space.labels[i] = -1;
+    }
+    return status;
+}
+
 static amun_status predict_clean(chunk *c)
 {
-    AMUN__CHECK(amun__workspace_forward(&c->space, c->space.clean));
+    AMUN__CHECK(forward_for_labels(c, c->space.clean));
     for (size_t i = 0; i < c->count; i++) {
         c->results[i].predicted = read_label(c, i);
     }
@@ -144,7 +157,8 @@ static void move_sample(chunk *c, size_t i)
 
 static amun_status step_chunk(chunk *c, bool first)
 {
-    AMUN__CHECK(amun__workspace_forward(&c->space, c->space.current));
+    AMUN__CHECK(first ? forward_for_labels(c, c->space.current)
+                      : amun__workspace_forward(&c->space, c->space.current));
     int64_t batch = (int64_t)c->space.batch;
 #pragma omp parallel for schedule(static) if (batch > 1)
     for (int64_t i = 0; i < batch; i++) {
@@ -163,7 +177,7 @@ static amun_status finish_chunk(chunk *c)
 {
     size_t n = c->job->pixels;
     if (c->job->table_wanted) {
-        AMUN__CHECK(amun__workspace_forward(&c->space, c->space.current));
+        AMUN__CHECK(forward_for_labels(c, c->space.current));
     }
     for (size_t i = 0; i < c->count; i++) {
         amun_attack_record *result = &c->results[i];

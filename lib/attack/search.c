@@ -239,6 +239,9 @@ static void move(search *s, size_t i)
 
 static amun_status iterate(search *s)
 {
+    for (size_t i = 0; i < s->space.batch; i++) {
+        s->space.labels[i] = s->slots[i].active ? s->slots[i].label : -1;
+    }
     AMUN__CHECK(amun__workspace_forward(&s->space, s->space.current));
     int64_t batch = (int64_t)s->space.batch;
     int64_t wanted = 0;

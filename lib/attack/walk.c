@@ -132,6 +132,9 @@ static void judge(walk_run *r, amun__slot *slot)
 
 static amun_status iterate(walk_run *r)
 {
+    for (size_t i = 0; i < r->space.batch; i++) {
+        r->space.labels[i] = r->slots[i].active ? r->slots[i].label : -1;
+    }
     AMUN__CHECK(amun__workspace_forward(&r->space, r->space.current));
     int64_t batch = (int64_t)r->space.batch;
     int64_t wanted = 0;

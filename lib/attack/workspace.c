@@ -82,6 +82,11 @@ amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, s
     }
     AMUN__TRY(amun__calloc(job->ctx, &space->logits, classes, sizeof(float)));
     AMUN__TRY(amun__calloc(job->ctx, &space->seed, classes, sizeof(double)));
+    AMUN__TRY(amun__calloc(job->ctx, &space->labels, capacity, sizeof *space->labels));
+    memset(space->labels, -1, capacity * sizeof *space->labels);
+    if (amun__confirm_needed(job)) {
+        AMUN__TRY(amun__confirm_open(space, capacity));
+    }
     AMUN__TRY(amun__probe_open(&space->probe, job->ctx, &job->victim, capacity, mode));
     space->batch = capacity;
 fail:
@@ -103,7 +108,8 @@ amun_status amun__workspace_shrink(amun__workspace *space, size_t batch)
 
 amun_status amun__workspace_forward(amun__workspace *space, const float *images)
 {
-    return amun__probe_forward(&space->probe, images, space->logits);
+    AMUN__CHECK(amun__probe_forward(&space->probe, images, space->logits));
+    return amun__confirm_flips(space, images);
 }
 
 amun_status amun__workspace_backward(amun__workspace *space)
@@ -117,7 +123,9 @@ void amun__workspace_close(amun__workspace *space)
         return;
     }
     amun_context *ctx = space->job->ctx;
+    amun__confirm_close(space);
     amun__probe_close(&space->probe);
+    amun__free(ctx, space->labels);
     amun__free(ctx, space->clean);
     amun__free(ctx, space->current);
     amun__free(ctx, space->diff);

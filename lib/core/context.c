@@ -18,8 +18,10 @@ static const amun_context_options default_options = {
     .threads = 0,
     .tune_cache = NULL,
     .conv = AMUN_CONV_AUTO,
+    .precision = AMUN_PRECISION_AUTO,
 };
 static const char *const conv_names[] = {"auto", "direct", "winograd", "own"};
+static const char *const precision_names[] = {"auto", "f32", "bf16"};
 static const amun__field option_fields[] = {
     AMUN__FIELD(amun_context_options, alloc, AMUN__FIELD_POINTER, 0, 0),
     AMUN__FIELD(amun_context_options, free, AMUN__FIELD_POINTER, 0, 0),
@@ -29,7 +31,8 @@ static const amun__field option_fields[] = {
     AMUN__FIELD(amun_context_options, reserved0, AMUN__FIELD_RESERVED, 0, 0),
     AMUN__FIELD(amun_context_options, tune_cache, AMUN__FIELD_STRING, 0, 0),
     AMUN__FIELD_ENUM(amun_context_options, conv, AMUN_CONV_AUTO, AMUN_CONV_OWN, conv_names),
-    AMUN__FIELD(amun_context_options, reserved1, AMUN__FIELD_RESERVED, 0, 0),
+    AMUN__FIELD_ENUM(amun_context_options, precision, AMUN_PRECISION_AUTO, AMUN_PRECISION_BF16,
+                     precision_names),
 };
 /* Before there was `tune_cache`. */
 static const size_t released_sizes[] = {48};
@@ -106,22 +109,30 @@ static bool environment_wants_plans(void)
     return value != NULL && strcmp(value, "plan") == 0;
 }
 
-/* AMUN_CONV, unless the options say more. */
-static amun_status read_conv(int32_t *conv)
+/* The environment's word for a choice that the options leave open (0). */
+static amun_status read_choice(int32_t *choice, const char *variable, const char *const *names,
+                               int32_t count, const char *allowed)
 {
-    const char *value = getenv("AMUN_CONV");
-    if (*conv != AMUN_CONV_AUTO || value == NULL || value[0] == '\0') {
+    const char *value = getenv(variable);
+    if (*choice != 0 || value == NULL || value[0] == '\0') {
         return AMUN_OK;
     }
-    for (int32_t i = 0; i <= AMUN_CONV_OWN; i++) {
-        if (strcmp(value, conv_names[i]) == 0) {
-            *conv = i;
+    for (int32_t i = 0; i < count; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *choice = i;
             return AMUN_OK;
         }
     }
-    return amun__fail(
-        AMUN_ERROR_INVALID_ARGUMENT,
-        "AMUN_CONV in the environment is '%.40s', must be auto, direct, winograd or own", value);
+    return amun__fail(AMUN_ERROR_INVALID_ARGUMENT, "%s in the environment is '%.40s', must be %s",
+                      variable, value, allowed);
+}
+
+static amun_status read_choices(amun_context_options *o)
+{
+    AMUN__CHECK(read_choice(&o->conv, "AMUN_CONV", conv_names, AMUN_CONV_OWN + 1,
+                            "auto, direct, winograd or own"));
+    return read_choice(&o->precision, "AMUN_PRECISION", precision_names, AMUN_PRECISION_BF16 + 1,
+                       "auto, f32 or bf16");
 }
 
 /* tune_cache, else AMUN_TUNE_CACHE; *path is NULL if neither is set. */
@@ -200,7 +211,7 @@ amun_status amun_context_create(amun_context **ctx, const amun_context_options *
         return amun__fail(AMUN_ERROR_INVALID_ARGUMENT,
                           "amun_context_options: alloc and free must both be set, or neither");
     }
-    AMUN__CHECK(read_conv(&o.conv));
+    AMUN__CHECK(read_choices(&o));
     AMUN__CHECK(read_tune_cache(&o.tune_cache));
     amun_context *made = NULL;
     AMUN__CHECK(allocate_context(&made, &o));
@@ -212,6 +223,7 @@ amun_status amun_context_create(amun_context **ctx, const amun_context_options *
     atomic_init(&made->threads, o.threads);
     made->plan_log = environment_wants_plans();
     made->conv = o.conv;
+    made->precision = o.precision == AMUN_PRECISION_BF16 ? AMUN_PRECISION_BF16 : AMUN_PRECISION_F32;
     amun_status status = open_tuning(made, o.tune_cache);
     if (status != AMUN_OK) {
         amun__object_unref(made);
@@ -273,7 +285,17 @@ amun_status amun_context_get_memory(const amun_context *ctx, amun_memory_stats *
     return amun__result_write(stats, &now, sizeof now, "stats");
 }
 
-/* ---- choice of convolutions ------------------------------------------------------------------ */
+/* ---- choices for plans ----------------------------------------------------------------------- */
+
+int32_t amun__context_precision(const amun_context *ctx)
+{
+    return amun__context_root(ctx)->precision;
+}
+
+const char *amun__context_precision_name(const amun_context *ctx)
+{
+    return precision_names[amun__context_precision(ctx)];
+}
 
 const char *amun__conv_name(amun_conv_choice choice)
 {

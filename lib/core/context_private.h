@@ -18,6 +18,7 @@ struct amun_context {
     _Atomic int32_t threads;  /* 0: the runtime's choice */
     int32_t plan_log;         /* AMUN_LOG=plan was set when the context was created */
     int32_t conv;             /* AMUN_CONV_*: forced by option or environment */
+    int32_t precision;        /* AMUN_PRECISION_F32 or _BF16 */
     amun__tuning *tuning;     /* NULL: off */
     pthread_mutex_t tuning_lock;
     pthread_mutex_t log_lock; /* guards the three below; never held while log_fn runs */

@@ -74,7 +74,10 @@ amun_status amun__context_pooled(amun_context **out, amun_context *from);
 /* Gives back what such a context only keeps. */
 void amun__context_trim(amun_context *pooled);
 
-/* ---- choice of convolutions (context.c) ------------------------------------------------------ */
+/* ---- choices for plans (context.c) ----------------------------------------------------------- */
+
+int32_t amun__context_precision(const amun_context *ctx); /* AMUN_PRECISION_F32 or _BF16 */
+const char *amun__context_precision_name(const amun_context *ctx); /* "f32", "bf16" */
 
 int32_t amun__context_conv(const amun_context *ctx); /* AMUN_CONV_*; AUTO: nothing is forced */
 /* "auto", "direct", "winograd", "own"; "?" for what is none of them. */

@@ -193,10 +193,11 @@ amun_status amun__json_provenance(json_t **out, const amun_context *ctx)
     snprintf(abi_text, sizeof abi_text, "%u.%u", abi >> 16, abi & 0xffffu);
     snprintf(backend, sizeof backend, "%s%s", with_onednn ? "onednn " : "reference",
              with_onednn ? onednn : "");
-    *out = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:O}", "library", "libamun", "version",
+    *out = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:O}", "library", "libamun", "version",
                      amun_version_string(), "abi", abi_text, "rng", "philox4x32-10", "threads",
                      (int)amun__threads_count(ctx), "backend", backend, "convolutions",
-                     amun__context_conv_name(ctx), "build", build);
+                     amun__context_conv_name(ctx), "precision", amun__context_precision_name(ctx),
+                     "build", build);
     json_decref(build);
     if (*out == NULL) {
         return amun__fail(AMUN_ERROR_OUT_OF_MEMORY, "no memory for provenance");

@@ -22,6 +22,7 @@ amun_status amun__arena_add(amun__arena *arena, amun_context *ctx, int32_t *inde
     slot->offset = 0;
     slot->first = first;
     slot->last = last;
+    slot->bf16 = 0;
     *index = arena->count++;
     return AMUN_OK;
 }

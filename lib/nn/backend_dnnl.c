@@ -118,6 +118,9 @@ amun_status amun__dnnl_compile(amun__dnnl_plan *m)
         AMUN__CHECK(emit_backward(m));
     }
     drop_hints(m);
+    if (plan->precision == AMUN_PRECISION_BF16) {
+        AMUN__CHECK(amun__dnnl_store_bf16(m));
+    }
     AMUN__CHECK(amun__code_fixed(&m->code, &m->scratch, m->scratch_bytes));
     AMUN__CHECK(amun__code_plan(&m->code));
     plan->bytes += count_bytes(m);

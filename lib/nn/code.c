@@ -1,6 +1,8 @@
 /* code.c - instruction lists: emission with automatic lifetimes, memory, elementwise execution. */
 #include "nn/code.h"
 
+#include "nn/bf16.h"
+
 #include <stdio.h>
 
 void amun__code_init(amun__code *code, amun_context *ctx)
@@ -58,7 +60,8 @@ amun_status amun__code_emit(amun__code *code, const amun__instr *instr)
         AMUN__CHECK(amun__realloc(code->ctx, &list->items, (size_t)capacity, sizeof *list->items));
         list->capacity = capacity;
     }
-    list->items[list->count++] = *instr;
+    list->items[list->count] = *instr;
+    list->items[list->count++].moment = code->clock;
     amun__code_touch(code, instr->dst);
     amun__code_touch(code, instr->a);
     amun__code_touch(code, instr->b);
@@ -103,18 +106,20 @@ void *amun__code_pointer(const amun__code *code, amun__ref ref)
 const char *amun__instr_name(amun__instr_kind kind)
 {
     static const char *const names[] = {
-        "?",   "primitive", "relu", "relu",         "mask",      "add",
-        "add", "scale",     "copy", "strided",      "normalise", "normalise",
-        "pad", "unpad",     "fold", "conv filters", "conv",      "conv diff_weights"};
+        "?",      "primitive", "relu", "relu",         "mask",      "add",
+        "add",    "scale",     "copy", "strided",      "normalise", "normalise",
+        "pad",    "unpad",     "fold", "conv filters", "conv",      "conv diff_weights",
+        "to f32", "to bf16"};
     return names[kind];
 }
 
 /* ---- execution ------------------------------------------------------------------------------ */
 
-static void run_strided(const amun__instr *instr, float *dst, const float *a)
+static void run_strided(const amun__instr *instr, unsigned char *dst, const unsigned char *a)
 {
+    const size_t size = instr->bf16 ? sizeof(amun__bf16) : sizeof(float);
     for (size_t r = 0; r < instr->rows; r++) {
-        memcpy(dst + r * instr->dst_stride, a + r * instr->a_stride, instr->n * sizeof(float));
+        memcpy(dst + r * instr->dst_stride * size, a + r * instr->a_stride * size, instr->n * size);
     }
 }
 
@@ -193,9 +198,45 @@ static void run_winograd(const amun__code *code, const amun__instr *instr, float
     }
 }
 
+/* Elementwise passes over bf16. */
+static void run_bf16(const amun__instr *instr, amun__bf16 *dst, const amun__bf16 *a,
+                     const amun__bf16 *b)
+{
+    switch (instr->kind) {
+    case AMUN__INSTR_RELU:
+        amun__bf16_relu_to(dst, dst, instr->n);
+        break;
+    case AMUN__INSTR_RELU_TO:
+        amun__bf16_relu_to(dst, a, instr->n);
+        break;
+    case AMUN__INSTR_MASK:
+        amun__bf16_mask(dst, a, instr->n);
+        break;
+    case AMUN__INSTR_ADD:
+        amun__bf16_add_to(dst, dst, a, 1, 0, instr->n);
+        break;
+    case AMUN__INSTR_ADD_TO:
+        amun__bf16_add_to(dst, a, b, instr->factor, instr->relu, instr->n);
+        break;
+    case AMUN__INSTR_SCALE:
+        amun__bf16_scale(dst, a, instr->factor, instr->n);
+        break;
+    case AMUN__INSTR_COPY:
+        memcpy(dst, a, instr->n * sizeof *dst);
+        break;
+    default: /* the pass that sets `bf16` knows no others (dnnl_bf16.c) */
+        break;
+    }
+}
+
 void amun__code_run(const amun__code *code, const amun_graph *graph, int64_t batch,
                     const amun__instr *instr)
 {
+    if (instr->bf16 && instr->kind != AMUN__INSTR_STRIDED) {
+        run_bf16(instr, amun__code_pointer(code, instr->dst), amun__code_pointer(code, instr->a),
+                 amun__code_pointer(code, instr->b));
+        return;
+    }
     float *dst = amun__code_pointer(code, instr->dst);
     const float *a = amun__code_pointer(code, instr->a);
     const float *b = amun__code_pointer(code, instr->b);
@@ -222,7 +263,7 @@ void amun__code_run(const amun__code *code, const amun_graph *graph, int64_t bat
         amun__kernel_copy(dst, a, instr->n);
         break;
     case AMUN__INSTR_STRIDED:
-        run_strided(instr, dst, a);
+        run_strided(instr, (unsigned char *)dst, (const unsigned char *)a);
         break;
     case AMUN__INSTR_NORMALISE:
     case AMUN__INSTR_UNNORMALISE:
@@ -239,6 +280,12 @@ void amun__code_run(const amun__code *code, const amun_graph *graph, int64_t bat
     case AMUN__INSTR_WINOGRAD:
     case AMUN__INSTR_WINOGRAD_GRAD:
         run_winograd(code, instr, dst, a, b);
+        break;
+    case AMUN__INSTR_WIDEN:
+        amun__bf16_widen(dst, (const amun__bf16 *)a, instr->n);
+        break;
+    case AMUN__INSTR_NARROW:
+        amun__bf16_narrow((amun__bf16 *)dst, a, instr->n);
         break;
     case AMUN__INSTR_PRIMITIVE:
         break;

@@ -37,7 +37,9 @@ typedef enum amun__instr_kind {
     AMUN__INSTR_FOLD, /* weights (dst) and bias (b) of a convolution with batch norm and factor */
     AMUN__INSTR_WINOGRAD_FILTERS, /* dst = transformed filters a */
     AMUN__INSTR_WINOGRAD,         /* dst = [relu] (a * filters b + bias [+ dst]) */
-    AMUN__INSTR_WINOGRAD_GRAD     /* dst, bias = gradients of the weights; a: src, b: diff_dst */
+    AMUN__INSTR_WINOGRAD_GRAD,    /* dst, bias = gradients of the weights; a: src, b: diff_dst */
+    AMUN__INSTR_WIDEN,            /* dst = a, from bf16 */
+    AMUN__INSTR_NARROW            /* dst = a, to bf16 */
 } amun__instr_kind;
 
 typedef struct amun__instr {
@@ -52,10 +54,13 @@ typedef struct amun__instr {
     int32_t node, bn;                  /* NORMALISE, PAD, UNPAD; FOLD */
     amun__ref bias, scratch;           /* WINOGRAD... */
     amun__winograd winograd;
-    int32_t threads, by_data, sum;
+    int32_t threads, by_data;
+    int32_t sum; /* WINOGRAD, convolutions among the primitives: dst is added to */
     uint8_t only_input;  /* backward: skipped unless diff_src is wanted */
     uint8_t only_params; /* backward: skipped unless diff_params is wanted */
+    uint8_t bf16;        /* elementwise, STRIDED: all operands are bf16 */
     uint8_t pass;        /* 1 + direction of the convolution that it belongs to; 0: of none */
+    int32_t moment;      /* of emission */
     char label[96];
 } amun__instr;
 

@@ -192,6 +192,7 @@ static amun_status conv_emit(amun__dnnl_plan *m, int32_t s, amun__ref bias, int3
                                         {DNNL_ARG_DST, dst_md, dst}};
     note_used(m, step->node, AMUN__DNNL_FORWARD, keep->forward);
     AMUN__CHECK(amun__dnnl_emit_primitive(m, keep->forward, step->node, "conv", args, 4));
+    m->code.forward.items[m->code.forward.count - 1].sum = step->sum_in_place;
     return amun__dnnl_set_value(m, step->value, dst_md, dst);
 }
 

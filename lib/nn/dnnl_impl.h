@@ -200,6 +200,12 @@ void amun__dnnl_close(amun__plan *plan); /* also a half-made one */
  * and adds up the seconds of each direction's convolutions. */
 amun_status amun__dnnl_time(amun__dnnl_plan *m, double seconds[AMUN__DNNL_DIRECTIONS]);
 
+/* ---- bf16 plans (dnnl_bf16.c) */
+
+/* Rewrites the finished instructions, before memory is planned, so that activations and their
+ * gradients lie in memory as bf16. */
+amun_status amun__dnnl_store_bf16(amun__dnnl_plan *m);
+
 /* ---- AMUN_LOG=plan (dnnl_dump.c) */
 
 void amun__dnnl_dump(const amun__dnnl_plan *m);

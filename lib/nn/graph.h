@@ -110,6 +110,7 @@ struct amun__plan {
     int64_t batch;
     amun__mode mode;
     int32_t threads;
+    int32_t precision; /* AMUN_PRECISION_F32 or _BF16 */
     uint64_t version; /* of the params that were packed last; 0 = never */
     uint64_t bytes;   /* all that the plan holds after its first run, for estimates */
     int32_t has_forward;
@@ -117,9 +118,13 @@ struct amun__plan {
     struct amun__plan *next; /* free list */
 };
 
-/* backend NULL: the best one of this build. */
+/* backend NULL: the best one of this build. In the context's precision; the plain C backends have f32
+ * or f64 only. */
 amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
                               int64_t batch, amun__mode mode, const amun__backend *backend);
+/* The same in f32, whatever the context says. */
+amun_status amun__plan_create_f32(amun__plan **out, amun_context *ctx, const amun__params *params,
+                                  int64_t batch, amun__mode mode);
 
 /* ref_f64 only: output of a node [batch][channels][height][width] after forward, in double. */
 const double *amun__ref_f64_output(const amun__plan *plan, int32_t node);

@@ -10,26 +10,31 @@ static const amun__backend *default_backend(void)
 #endif
 }
 
-/* The plain C backend is direct. */
-static amun_status check_conv(const amun_context *ctx)
+/* The plain C backend is direct and f32. */
+static amun_status check_choices(const amun_context *ctx, int32_t precision)
 {
 #ifndef AMUN_WITH_DNNL
+    if (precision == AMUN_PRECISION_BF16) {
+        return amun__fail(AMUN_ERROR_UNSUPPORTED,
+                          "precision bf16 is asked for: this build has no oneDNN");
+    }
     if (amun__context_conv(ctx) > AMUN_CONV_DIRECT) {
         return amun__fail(AMUN_ERROR_UNSUPPORTED,
                           "Winograd convolutions are asked for: this build has no oneDNN");
     }
 #endif
-    (void)ctx;
+    (void)ctx, (void)precision;
     return AMUN_OK;
 }
 
-amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
-                              int64_t batch, amun__mode mode, const amun__backend *backend)
+static amun_status create(amun__plan **out, amun_context *ctx, const amun__params *params,
+                          int64_t batch, amun__mode mode, const amun__backend *backend,
+                          int32_t precision)
 {
     amun__plan *plan = NULL;
     *out = NULL;
     if (backend == NULL) {
-        AMUN__CHECK(check_conv(ctx));
+        AMUN__CHECK(check_choices(ctx, precision));
     }
     AMUN__CHECK(amun__calloc(ctx, &plan, 1, sizeof *plan));
     plan->ctx = ctx;
@@ -40,6 +45,7 @@ amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__p
     plan->batch = batch;
     plan->mode = mode;
     plan->threads = amun__threads_count(ctx);
+    plan->precision = precision;
     amun_status status = plan->backend->create(plan);
     if (status != AMUN_OK) {
         amun__plan_destroy(plan);
@@ -47,6 +53,18 @@ amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__p
     }
     *out = plan;
     return AMUN_OK;
+}
+
+amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
+                              int64_t batch, amun__mode mode, const amun__backend *backend)
+{
+    return create(out, ctx, params, batch, mode, backend, amun__context_precision(ctx));
+}
+
+amun_status amun__plan_create_f32(amun__plan **out, amun_context *ctx, const amun__params *params,
+                                  int64_t batch, amun__mode mode)
+{
+    return create(out, ctx, params, batch, mode, NULL, AMUN_PRECISION_F32);
 }
 
 void amun__plan_destroy(amun__plan *plan)

@@ -2,6 +2,8 @@
  * together, where their numbers lie, which thread does them. */
 #include "nn/winograd_kernels.h"
 
+#include "nn/bf16.h"
+
 bool amun__winograd_available(void)
 {
 #if defined(__x86_64__)
@@ -122,7 +124,7 @@ void amun__winograd_filters(const amun__winograd *w, float *dst, const float *we
     }
 }
 
-void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, const float *filters,
+void amun__winograd_run(const amun__winograd *w, void *dst, const void *src, const float *filters,
                         const amun__winograd_tail *tail, float *scratch, int32_t threads)
 {
     const wino_layout at = lay_out(w, threads);
@@ -217,7 +219,7 @@ static wino_chunk chunk_from(const amun__winograd *w, const wino_layout *at, int
 
 /* One thread: every parts-th chunk. */
 static void grad_alone(const amun__winograd *w, const grad_plan *plan, int64_t part, float *u,
-                       const float *src, const float *diff_dst)
+                       const void *src, const void *diff_dst)
 {
     const wino_layout *at = &plan->at;
     float *v = u + WINO_POINTS * at->u, *m = v + WINO_POINTS * at->v;
@@ -234,7 +236,7 @@ static void grad_alone(const amun__winograd *w, const grad_plan *plan, int64_t p
 
 /* All threads: the transforms of a chunk (6 tiles each time), then its 36 products. */
 static void grad_together(const amun__winograd *w, const wino_layout *at, int64_t first, float *u,
-                          const float *src, const float *diff_dst)
+                          const void *src, const void *diff_dst)
 {
     float *v = u + WINO_POINTS * at->u, *m = v + WINO_POINTS * at->v;
     const wino_chunk all = chunk_from(w, at, first, at->chunk, at->tiles);
@@ -255,7 +257,7 @@ static void grad_together(const amun__winograd *w, const wino_layout *at, int64_
 }
 
 static void grad_sums(const amun__winograd *w, const grad_plan *plan, float *scratch,
-                      const float *src, const float *diff_dst, int32_t threads)
+                      const void *src, const void *diff_dst, int32_t threads)
 {
     (void)threads; /* without OpenMP */
     if (plan->parts > 1) {
@@ -295,8 +297,16 @@ static void scatter(const amun__winograd *w, float *diff_weights, const float *g
     }
 }
 
+static void add_pixel(double sum[8], const amun__winograd *w, const void *diff_dst, int64_t at)
+{
+    for (int64_t k = 0; k < 8; k++) {
+        sum[k] += w->dst_bf16 ? amun__bf16_to_float(((const amun__bf16 *)diff_dst)[at + k])
+                              : ((const float *)diff_dst)[at + k];
+    }
+}
+
 /* Sums over images and pixels, in double and in their order. */
-static void sum_bias(const amun__winograd *w, float *diff_bias, const float *diff_dst,
+static void sum_bias(const amun__winograd *w, float *diff_bias, const void *diff_dst,
                      int32_t threads)
 {
     (void)threads; /* without OpenMP */
@@ -305,12 +315,9 @@ static void sum_bias(const amun__winograd *w, float *diff_bias, const float *dif
     for (int64_t b = 0; b < ceil_div(w->dst_channels, 8); b++) {
         double sum[8] = {0};
         for (int64_t image = 0; image < w->batch; image++) {
-            const float *from =
-                diff_dst + wino_plane_at(image, b, w->dst_channels, w->dst_block, pixels);
+            const int64_t from = wino_plane_at(image, b, w->dst_channels, w->dst_block, pixels);
             for (int64_t p = 0; p < pixels; p++) {
-                for (int64_t k = 0; k < 8; k++) {
-                    sum[k] += from[p * w->dst_block + k];
-                }
+                add_pixel(sum, w, diff_dst, from + p * w->dst_block);
             }
         }
         for (int64_t k = 0; k < 8 && b * 8 + k < w->dst_channels; k++) {
@@ -320,7 +327,7 @@ static void sum_bias(const amun__winograd *w, float *diff_bias, const float *dif
 }
 
 void amun__winograd_grad(const amun__winograd *w, float *diff_weights, float *diff_bias,
-                         const float *src, const float *diff_dst, float *scratch, int32_t threads)
+                         const void *src, const void *diff_dst, float *scratch, int32_t threads)
 {
     const grad_plan plan = plan_grad(w, threads);
     grad_sums(w, &plan, scratch, src, diff_dst, threads);
@@ -375,14 +382,14 @@ void amun__winograd_filters(const amun__winograd *w, float *dst, const float *we
     (void)w, (void)dst, (void)weights, (void)by_data, (void)threads;
 }
 
-void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, const float *filters,
+void amun__winograd_run(const amun__winograd *w, void *dst, const void *src, const float *filters,
                         const amun__winograd_tail *tail, float *scratch, int32_t threads)
 {
     (void)w, (void)dst, (void)src, (void)filters, (void)tail, (void)scratch, (void)threads;
 }
 
 void amun__winograd_grad(const amun__winograd *w, float *diff_weights, float *diff_bias,
-                         const float *src, const float *diff_dst, float *scratch, int32_t threads)
+                         const void *src, const void *diff_dst, float *scratch, int32_t threads)
 {
     (void)w, (void)diff_weights, (void)diff_bias, (void)src, (void)diff_dst, (void)scratch;
     (void)threads;

@@ -13,6 +13,7 @@ typedef struct amun__winograd {
     int64_t src_channels, src_height, src_width, src_block;
     int64_t dst_channels, dst_height, dst_width, dst_block;
     int64_t pad[2]; /* 0, 1, 2: rows above and below, columns left and right */
+    bool src_bf16, dst_bf16; /* images in memory as bf16, not float */
 } amun__winograd;
 
 /* The pass by data of a forward pass. */
@@ -57,11 +58,11 @@ size_t amun__winograd_grad_scratch_floats(const amun__winograd *w, int32_t threa
 void amun__winograd_filters(const amun__winograd *w, float *dst, const float *weights, bool by_data,
                             int32_t threads);
 /* The same bytes for any number of threads. */
-void amun__winograd_run(const amun__winograd *w, float *dst, const float *src, const float *filters,
+void amun__winograd_run(const amun__winograd *w, void *dst, const void *src, const float *filters,
                         const amun__winograd_tail *tail, float *scratch, int32_t threads);
 /* diff_weights: plain [dst_channels][src_channels][3][3]; diff_dst lies as dst would. Overwritten.
  * diff_bias (nullable): [dst_channels]. The same bytes for the same number of threads. */
 void amun__winograd_grad(const amun__winograd *w, float *diff_weights, float *diff_bias,
-                         const float *src, const float *diff_dst, float *scratch, int32_t threads);
+                         const void *src, const void *diff_dst, float *scratch, int32_t threads);
 
 #endif

@@ -73,26 +73,27 @@ WINO_AVX2 void amun__wino_to_planes_avx2(float *to, const float *from, int64_t p
 /* 8 channels of one image, from which a tile reads 6x6 pixels: those in [y0, y1) x [x0, x1) exist,
  * the others are zeros. `at` points to the tile's first pixel, which need not exist. */
 typedef struct patch {
-    const float *plane;
-    int64_t row, pixel; /* floats from one to the next */
+    const void *images;
+    int64_t plane;      /* where these 8 channels start */
+    int64_t row, pixel; /* numbers from one to the next */
     int64_t y, x;       /* of the tile's first pixel */
     int64_t y0, y1, x0, x1;
 } patch;
 
-WINO_INLINE void read_column(wino_v d[6], const patch *p, int64_t x, bool inside)
+WINO_INLINE void read_column(wino_v d[6], const patch *p, int64_t x, bool inside, bool bf16)
 {
-    const float *at = p->plane + p->y * p->row + (p->x + x) * p->pixel;
+    const int64_t at = p->plane + p->y * p->row + (p->x + x) * p->pixel;
     for (int64_t y = 0; y < 6; y++) {
         bool exists = inside || (y >= p->y0 && y < p->y1 && x >= p->x0 && x < p->x1);
-        d[y] = exists ? _mm256_loadu_ps(at + y * p->row) : _mm256_setzero_ps();
+        d[y] = exists ? wino_load(p->images, at + y * p->row, bf16) : _mm256_setzero_ps();
     }
 }
 
-WINO_INLINE void src_tile(float *v, int64_t stride, const patch *p, bool inside)
+WINO_INLINE void src_tile(float *v, int64_t stride, const patch *p, bool inside, bool bf16)
 {
     wino_v half[6][6], d[6], out[6];
     for (int64_t x = 0; x < 6; x++) {
-        read_column(d, p, x, inside);
+        read_column(d, p, x, inside, bf16);
         wino_src_1d(out, d);
         for (int64_t y = 0; y < 6; y++) {
             half[y][x] = out[y];
@@ -106,9 +107,10 @@ WINO_INLINE void src_tile(float *v, int64_t stride, const patch *p, bool inside)
     }
 }
 
-static patch patch_at(const amun__winograd *w, wino_tile tile)
+static patch patch_at(const amun__winograd *w, const void *src, wino_tile tile)
 {
-    patch p = {.row = w->src_width * w->src_block,
+    patch p = {.images = src,
+               .row = w->src_width * w->src_block,
                .pixel = w->src_block,
                .y = tile.y - w->pad[0],
                .x = tile.x - w->pad[1]};
@@ -119,7 +121,7 @@ static patch patch_at(const amun__winograd *w, wino_tile tile)
     return p;
 }
 
-WINO_AVX2 void amun__wino_src_avx2(const wino_chunk *c, float *v, const float *src)
+WINO_INLINE void src_tiles(const wino_chunk *c, float *v, const void *src, bool bf16)
 {
     const amun__winograd *w = c->w;
     const int64_t blocks = c->at->src_blocks, pixels = w->src_height * w->src_width;
@@ -130,20 +132,28 @@ WINO_AVX2 void amun__wino_src_avx2(const wino_chunk *c, float *v, const float *s
         int64_t image[WINO_ROWS];
         for (int64_t r = 0; r < rows; r++) {
             wino_tile tile = wino_tile_at(c->at, c->first + first + r);
-            p[r] = patch_at(w, tile);
+            p[r] = patch_at(w, src, tile);
             image[r] = tile.image;
         }
         for (int64_t b = 0; b < blocks; b++) {
             for (int64_t r = 0; r < rows; r++) {
-                p[r].plane =
-                    src + wino_plane_at(image[r], b, w->src_channels, w->src_block, pixels);
+                p[r].plane = wino_plane_at(image[r], b, w->src_channels, w->src_block, pixels);
                 if (p[r].y0 + p[r].x0 == 0 && p[r].y1 + p[r].x1 == 12) {
-                    src_tile(to + b * c->at->v_block + r * 8, c->at->v, &p[r], true);
+                    src_tile(to + b * c->at->v_block + r * 8, c->at->v, &p[r], true, bf16);
                 } else {
-                    src_tile(to + b * c->at->v_block + r * 8, c->at->v, &p[r], false);
+                    src_tile(to + b * c->at->v_block + r * 8, c->at->v, &p[r], false, bf16);
                 }
             }
         }
+    }
+}
+
+WINO_AVX2 void amun__wino_src_avx2(const wino_chunk *c, float *v, const void *src)
+{
+    if (c->w->src_bf16) {
+        src_tiles(c, v, src, true);
+    } else {
+        src_tiles(c, v, src, false);
     }
 }
 
@@ -194,22 +204,25 @@ WINO_AVX2 void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const float *
 /* ---- M to images ---------------------------------------------------------------------------- */
 
 typedef struct target {
-    float *at;          /* 8 channels of the tile's first pixel */
-    int64_t row, pixel; /* floats from one to the next */
+    void *images;
+    int64_t at;         /* 8 channels of the tile's first pixel */
+    int64_t row, pixel; /* numbers from one to the next */
     int64_t rows, columns;
 } target;
 
-WINO_INLINE wino_v finish(wino_v y, const float *old, wino_v bias, const amun__winograd_tail *tail)
+WINO_INLINE void finish(const target *t, int64_t to, wino_v y, wino_v bias,
+                        const amun__winograd_tail *tail, bool bf16)
 {
     y = _mm256_add_ps(y, bias);
     if (tail->sum) {
-        y = _mm256_add_ps(y, _mm256_loadu_ps(old));
+        y = _mm256_add_ps(y, wino_load(t->images, to, bf16));
     }
-    return tail->relu ? _mm256_max_ps(_mm256_setzero_ps(), y) : y; /* NaN stays NaN */
+    y = tail->relu ? _mm256_max_ps(_mm256_setzero_ps(), y) : y; /* NaN stays NaN */
+    wino_store(t->images, to, y, bf16);
 }
 
 WINO_INLINE void dst_tile(const target *t, const float *m, int64_t stride, wino_v bias,
-                          const amun__winograd_tail *tail)
+                          const amun__winograd_tail *tail, bool bf16)
 {
     wino_v half[4][6], in[6], out[4];
     for (int64_t x = 0; x < 6; x++) {
@@ -223,15 +236,15 @@ WINO_INLINE void dst_tile(const target *t, const float *m, int64_t stride, wino_
     }
     for (int64_t y = 0; y < t->rows; y++) {
         wino_dst_1d(out, half[y]);
-        float *to = t->at + y * t->row;
+        int64_t to = t->at + y * t->row;
         if (t->columns == 4) {
 #pragma GCC unroll 4
             for (int64_t x = 0; x < 4; x++, to += t->pixel) {
-                _mm256_storeu_ps(to, finish(out[x], to, bias, tail));
+                finish(t, to, out[x], bias, tail, bf16);
             }
         } else {
             for (int64_t x = 0; x < t->columns; x++, to += t->pixel) {
-                _mm256_storeu_ps(to, finish(out[x], to, bias, tail));
+                finish(t, to, out[x], bias, tail, bf16);
             }
         }
     }
@@ -253,25 +266,36 @@ WINO_INLINE wino_v bias_at(const amun__winograd *w, const float *bias, int64_t f
     return _mm256_loadu_ps(some);
 }
 
-WINO_AVX2 void amun__wino_dst_avx2(const wino_chunk *c, float *dst, const float *m,
-                                   const amun__winograd_tail *tail)
+WINO_INLINE void dst_tiles(const wino_chunk *c, void *dst, const float *m,
+                           const amun__winograd_tail *tail, bool bf16)
 {
     const amun__winograd *w = c->w;
     const int64_t pixels = w->dst_height * w->dst_width;
     const int64_t eights = (w->dst_channels + w->dst_block - 1) / w->dst_block * w->dst_block / 8;
     for (int64_t i = 0; i < c->count; i++) {
         wino_tile tile = wino_tile_at(c->at, c->first + i);
-        target t = {.row = w->dst_width * w->dst_block,
+        target t = {.images = dst,
+                    .row = w->dst_width * w->dst_block,
                     .pixel = w->dst_block,
                     .rows = wino_clip(w->dst_height - tile.y, 0, 4),
                     .columns = wino_clip(w->dst_width - tile.x, 0, 4)};
         const float *from = m + i / WINO_ROWS * c->at->m_tiles + i % WINO_ROWS * WINO_COLUMNS;
         for (int64_t b = 0; b < eights; b++) {
-            t.at = dst + wino_plane_at(tile.image, b, w->dst_channels, w->dst_block, pixels) +
+            t.at = wino_plane_at(tile.image, b, w->dst_channels, w->dst_block, pixels) +
                    tile.y * t.row + tile.x * t.pixel;
             dst_tile(&t, from + b / 2 * c->at->m_block + b % 2 * 8, c->at->m,
-                     bias_at(w, tail->bias, b * 8), tail);
+                     bias_at(w, tail->bias, b * 8), tail, bf16);
         }
+    }
+}
+
+WINO_AVX2 void amun__wino_dst_avx2(const wino_chunk *c, void *dst, const float *m,
+                                   const amun__winograd_tail *tail)
+{
+    if (c->w->dst_bf16) {
+        dst_tiles(c, dst, m, tail, true);
+    } else {
+        dst_tiles(c, dst, m, tail, false);
     }
 }
 

@@ -6,13 +6,13 @@
 #include "nn/winograd_avx2.h"
 
 /* 8 channels of a tile; what lies past the image's end counts as zeros. */
-WINO_INLINE void diff_tile(float *m, int64_t stride, const float *from, int64_t row, int64_t pixel,
-                           int64_t rows, int64_t columns)
+WINO_INLINE void diff_tile(float *m, int64_t stride, const void *diff, int64_t from, int64_t row,
+                           int64_t pixel, int64_t rows, int64_t columns, bool bf16)
 {
     wino_v half[6][4], in[4], out[6];
     for (int64_t x = 0; x < 4; x++) {
         for (int64_t y = 0; y < 4; y++) {
-            in[y] = y < rows && x < columns ? _mm256_loadu_ps(from + y * row + x * pixel)
+            in[y] = y < rows && x < columns ? wino_load(diff, from + y * row + x * pixel, bf16)
                                             : _mm256_setzero_ps();
         }
         wino_diff_1d(out, in);
@@ -28,7 +28,7 @@ WINO_INLINE void diff_tile(float *m, int64_t stride, const float *from, int64_t 
     }
 }
 
-WINO_AVX2 void amun__wino_diff_avx2(const wino_chunk *c, float *m, const float *diff_dst)
+WINO_INLINE void diff_tiles(const wino_chunk *c, float *m, const void *diff_dst, bool bf16)
 {
     const amun__winograd *w = c->w;
     const int64_t pixel = w->dst_block, row = w->dst_width * pixel;
@@ -39,16 +39,25 @@ WINO_AVX2 void amun__wino_diff_avx2(const wino_chunk *c, float *m, const float *
         int64_t columns = wino_clip(w->dst_width - tile.x, 0, 4);
         float *to = m + i / WINO_ROWS * c->at->m_tiles + i % WINO_ROWS * WINO_COLUMNS;
         for (int64_t b = 0; b < eights; b++) {
-            const float *from =
-                diff_dst + tile.y * row + tile.x * pixel +
+            const int64_t from =
+                tile.y * row + tile.x * pixel +
                 wino_plane_at(tile.image, b, w->dst_channels, pixel, w->dst_height * w->dst_width);
             float *at = to + b / 2 * c->at->m_block + b % 2 * 8;
             if (rows == 4 && columns == 4) {
-                diff_tile(at, c->at->m, from, row, pixel, 4, 4);
+                diff_tile(at, c->at->m, diff_dst, from, row, pixel, 4, 4, bf16);
             } else {
-                diff_tile(at, c->at->m, from, row, pixel, rows, columns);
+                diff_tile(at, c->at->m, diff_dst, from, row, pixel, rows, columns, bf16);
             }
         }
+    }
+}
+
+WINO_AVX2 void amun__wino_diff_avx2(const wino_chunk *c, float *m, const void *diff_dst)
+{
+    if (c->w->dst_bf16) {
+        diff_tiles(c, m, diff_dst, true);
+    } else {
+        diff_tiles(c, m, diff_dst, false);
     }
 }
 

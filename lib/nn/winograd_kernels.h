@@ -56,13 +56,13 @@ static inline int64_t wino_clip(int64_t x, int64_t low, int64_t high)
 /* [planes][pixels] to [pixels][8], zeros for planes that do not exist, and back; at most 8. */
 void amun__wino_to_block_avx2(float *to, const float *from, int64_t planes, int64_t pixels);
 void amun__wino_to_planes_avx2(float *to, const float *from, int64_t planes, int64_t pixels);
-void amun__wino_src_avx2(const wino_chunk *c, float *v, const float *src);
+void amun__wino_src_avx2(const wino_chunk *c, float *v, const void *src);
 void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const float *v, const float *u);
-void amun__wino_dst_avx2(const wino_chunk *c, float *dst, const float *m,
+void amun__wino_dst_avx2(const wino_chunk *c, void *dst, const float *m,
                          const amun__winograd_tail *tail);
 /* By weights: gradients of dst to M; then 16 dst channels `j` of point `point`, all src channels:
  * U = V' M, or U += V' M. Back to filters: the adjoint of the filter's transform. */
-void amun__wino_diff_avx2(const wino_chunk *c, float *m, const float *diff_dst);
+void amun__wino_diff_avx2(const wino_chunk *c, float *m, const void *diff_dst);
 void amun__wino_outer_avx2(const wino_chunk *c, float *u, const float *v, const float *m,
                            int64_t point, int64_t j, bool add);
 void amun__wino_grad_avx2(float *g, const float *u, int64_t stride);

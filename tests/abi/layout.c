@@ -47,7 +47,7 @@ FIELD(amun_context_options, threads, 40, 4);
 FIELD(amun_context_options, reserved0, 44, 4);
 FIELD(amun_context_options, tune_cache, 48, 8);
 FIELD(amun_context_options, conv, 56, 4);
-FIELD(amun_context_options, reserved1, 60, 4);
+FIELD(amun_context_options, precision, 60, 4);
 
 SIZE(amun_memory_stats, 32);
 FIELD(amun_memory_stats, struct_size, 0, 8);

@@ -431,7 +431,7 @@ static const range call_ranges[] = {R(call, min_interval_ms, I32, 0, 3600000),
                                     R_ZERO(call, reserved0), END};
 static const range context_ranges[] = {R(context, threads, I32, 0, 1024),
                                        R_ZERO(context, reserved0), R(context, conv, I32, 0, 3),
-                                       R_ZERO(context, reserved1), END};
+                                       R(context, precision, I32, 0, 2), END};
 static const range conv_ranges[] = {R(conv2d, channels, I64, 1, 65536),
                                     R_SLOW(conv2d, kernel_h, I64, 1, 64),
                                     R_SLOW(conv2d, kernel_w, I64, 1, 64),

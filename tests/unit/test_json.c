@@ -185,6 +185,7 @@ START_TEST(test_provenance)
     ck_assert_str_eq(json_string_value(json_object_get(value, "version")), amun_version_string());
     ck_assert_int_eq(json_integer_value(json_object_get(value, "threads")), 1);
     ck_assert_str_eq(json_string_value(json_object_get(value, "convolutions")), "fixed");
+    ck_assert_str_eq(json_string_value(json_object_get(value, "precision")), "f32");
     ck_assert(json_is_object(json_object_get(value, "build")));
     json_decref(value);
     amun_context_unref(ctx);

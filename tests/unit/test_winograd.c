@@ -1,11 +1,12 @@
 /* Our Winograd convolutions against sums in double, in both block sizes: forward with bias, ReLU
  * and a residual sum, by data, by weights; the same bytes again (by weights: with as many threads);
- * and that plans take them where they should. */
+ * images in bf16 against the same in float; and that plans take them where they should. */
 #include <stdlib.h>
 
 #include "nets.h"
 
 #ifdef AMUN_WITH_DNNL
+#include "nn/bf16.h"
 #include "nn/dnnl_impl.h"
 
 typedef struct form {
@@ -262,6 +263,70 @@ static void check_by_weights(const amun__winograd *w, const image *src, const im
     }
 }
 
+/* ---- images in bf16 ---------------------------------------------------------------------------
+ */
+
+static amun__bf16 *rounded(const float *from, size_t count)
+{
+    amun__bf16 *to = (amun__bf16 *)lines(count);
+    for (size_t i = 0; i < count; i++) {
+        to[i] = amun__bf16_from_float(from[i]);
+    }
+    return to;
+}
+
+/* Rounds in place: the floats that bf16 images stand for. */
+static void round_image(image *t)
+{
+    for (size_t i = 0; i < t->blocked_count; i++) {
+        t->blocked[i] = amun__bf16_to_float(amun__bf16_from_float(t->blocked[i]));
+    }
+}
+
+/* Nothing differs from floats of the same values but that the results are rounded. */
+static void check_bf16(amun__winograd w, const image *src, const image *old, const float *weights)
+{
+    const amun__winograd_tail tail = {.sum = true, .relu = true};
+    const size_t count = (size_t)(9 * w.src_channels * w.dst_channels);
+    float *want = run(&w, old->blocked, src->blocked, weights, false, &tail, old->blocked_count, 1);
+    float *want_grad = run_grad(&w, src, old, count, 2);
+    image half_src = *src, half_old = *old;
+    half_src.blocked = (float *)rounded(src->blocked, src->blocked_count);
+    half_old.blocked = (float *)rounded(old->blocked, old->blocked_count);
+    amun__bf16 *expected = rounded(want, old->blocked_count);
+    w.src_bf16 = w.dst_bf16 = true;
+    float *got_grad = run_grad(&w, &half_src, &half_old, count, 2);
+    float *got =
+        run(&w, half_old.blocked, half_src.blocked, weights, false, &tail, old->blocked_count, 1);
+    ck_assert_mem_eq(got, expected, old->blocked_count * sizeof *expected);
+    ck_assert_mem_eq(got_grad, want_grad, (count + (size_t)w.dst_channels) * sizeof *got_grad);
+    free(want);
+    free(want_grad);
+    free(got);
+    free(got_grad);
+    free(half_src.blocked);
+    free(half_old.blocked);
+    free(expected);
+}
+
+START_TEST(test_bf16)
+{
+    if (!amun__winograd_available()) {
+        return;
+    }
+    const amun__winograd w = winograd_of(&forms[_i]);
+    float *weights = net_random((size_t)(9 * w.src_channels * w.dst_channels), 3, -1, 1);
+    image src = image_new(w.batch, w.src_channels, w.src_height * w.src_width, w.src_block, 1);
+    image old = image_new(w.batch, w.dst_channels, w.dst_height * w.dst_width, w.dst_block, 2);
+    round_image(&src);
+    round_image(&old);
+    check_bf16(w, &src, &old, weights);
+    free(weights);
+    image_free(&src);
+    image_free(&old);
+}
+END_TEST
+
 START_TEST(test_passes)
 {
     if (!amun__winograd_available()) {
@@ -363,6 +428,7 @@ int main(void)
 {
     TCase *passes = tcase_create("passes");
     tcase_add_loop_test(passes, test_passes, 0, FORMS);
+    tcase_add_loop_test(passes, test_bf16, 0, FORMS);
     tcase_add_test(passes, test_nan);
     TCase *plans = tcase_create("plans");
     tcase_add_test(plans, test_chosen_by_shape);

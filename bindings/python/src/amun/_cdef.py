@@ -80,6 +80,12 @@ enum {
     AMUN_CONV_WINOGRAD = 2,
     AMUN_CONV_OWN = 3,
 };
+typedef int32_t amun_precision;
+enum {
+    AMUN_PRECISION_AUTO = 0,
+    AMUN_PRECISION_F32 = 1,
+    AMUN_PRECISION_BF16 = 2,
+};
 typedef struct amun_context_options {
     size_t struct_size;
     amun_alloc_fn alloc;
@@ -90,7 +96,7 @@ typedef struct amun_context_options {
     int32_t reserved0;
     const char *tune_cache;
     amun_conv_choice conv;
-    int32_t reserved1;
+    amun_precision precision;
 } amun_context_options;
 typedef struct amun_memory_stats {
     size_t struct_size;
@@ -1246,6 +1252,7 @@ ENUMS = {'amun_status': {'OK': 0,
                 'I64': 7,
                 'BOOL': 8},
  'amun_conv_choice': {'AUTO': 0, 'DIRECT': 1, 'WINOGRAD': 2, 'OWN': 3},
+ 'amun_precision': {'AUTO': 0, 'F32': 1, 'BF16': 2},
  'amun_log_level': {'SILENT': 0, 'WARNING': 1, 'INFO': 2, 'DEBUG': 3},
  'amun_padding': {'ZERO': 1, 'CIRCULAR': 2, 'REFLECT': 3, 'REPLICATE': 4},
  'amun_mode': {'INFER': 1, 'ATTACK': 2, 'TRAIN': 3, 'TUNE': 4},
@@ -1336,7 +1343,7 @@ ENUMS = {'amun_status': {'OK': 0,
                      'SECTION': 8}}
 
 # struct: its fields that hold a value of an enumeration
-ENUM_FIELDS = {'amun_context_options': {'conv': 'amun_conv_choice'},
+ENUM_FIELDS = {'amun_context_options': {'conv': 'amun_conv_choice', 'precision': 'amun_precision'},
  'amun_conv2d_options': {'padding': 'amun_padding'},
  'amun_search_options': {'norm': 'amun_norm',
                          'on_failure': 'amun_failure_policy',

@@ -3,12 +3,13 @@ import enum
 from typing import Dict, Type
 
 
-__all__ = ["Dtype", "ConvChoice", "LogLevel", "Padding", "Mode", "Norm", "FailurePolicy",
-           "SearchMethod", "AttackLoss", "Clamp", "AttackOutcome", "MiannFeatures", "MiannKernel",
-           "UliraVariance", "UliraCentre", "UliraHoldout", "UliraScore", "ClipMethod",
-           "ClipBatchnorm", "Schedule", "Optimiser", "EnsembleMethod", "LotosMatch", "Signal",
-           "RmiaMode", "RmiaPopulation", "PrototypeScale", "TrwScore", "TrwControl",
-           "UnlearnMethod", "Verdict", "SelectRule", "SpectrumMethod", "LayerKind", "BoundKind"]
+__all__ = ["Dtype", "ConvChoice", "Precision", "LogLevel", "Padding", "Mode", "Norm",
+           "FailurePolicy", "SearchMethod", "AttackLoss", "Clamp", "AttackOutcome",
+           "MiannFeatures", "MiannKernel", "UliraVariance", "UliraCentre", "UliraHoldout",
+           "UliraScore", "ClipMethod", "ClipBatchnorm", "Schedule", "Optimiser", "EnsembleMethod",
+           "LotosMatch", "Signal", "RmiaMode", "RmiaPopulation", "PrototypeScale", "TrwScore",
+           "TrwControl", "UnlearnMethod", "Verdict", "SelectRule", "SpectrumMethod", "LayerKind",
+           "BoundKind"]
 
 
 class Dtype(enum.IntEnum):
@@ -49,6 +50,25 @@ class ConvChoice(enum.IntEnum):
     DIRECT = 1
     WINOGRAD = 2
     OWN = 3
+
+
+class Precision(enum.IntEnum):
+    """How numbers between two layers, and their gradients, lie in memory. Weights, their
+    gradients, statistics of batch norm, losses, logits, vectors per image and images themselves
+    are float in any case, and so is all arithmetic: BF16 halves the memory that is passed from
+    layer to layer, and rounds there (8 bits, to nearest, ties to even). Predictions, attacks
+    and training all take it; a flip found by an attack is checked again in float, and power
+    iterations and clipping compute in float alone. docs/performance.md says what it costs and
+    gains.
+
+    Members:
+      AUTO: AMUN_PRECISION in the environment ("f32", "bf16"), else F32
+      F32
+      BF16
+    """
+    AUTO = 0
+    F32 = 1
+    BF16 = 2
 
 
 class LogLevel(enum.IntEnum):
@@ -604,6 +624,7 @@ class BoundKind(enum.IntEnum):
 ENUM_CLASSES: Dict[str, Type[enum.IntEnum]] = {
     "amun_dtype": Dtype,
     "amun_conv_choice": ConvChoice,
+    "amun_precision": Precision,
     "amun_log_level": LogLevel,
     "amun_padding": Padding,
     "amun_mode": Mode,

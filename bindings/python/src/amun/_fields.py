@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Optional, Sequence, Tuple, TypedDict, Union
 
-from ._enums import (ConvChoice, Padding, Norm, FailurePolicy, SearchMethod, AttackLoss,
-                     MiannFeatures, MiannKernel, UliraVariance, UliraCentre, UliraHoldout,
-                     UliraScore, ClipMethod, ClipBatchnorm, Schedule, Optimiser, EnsembleMethod,
-                     LotosMatch, Signal, RmiaMode, RmiaPopulation, PrototypeScale, TrwScore,
-                     TrwControl, UnlearnMethod, SelectRule, SpectrumMethod)
+from ._enums import (ConvChoice, Precision, Padding, Norm, FailurePolicy, SearchMethod,
+                     AttackLoss, MiannFeatures, MiannKernel, UliraVariance, UliraCentre,
+                     UliraHoldout, UliraScore, ClipMethod, ClipBatchnorm, Schedule, Optimiser,
+                     EnsembleMethod, LotosMatch, Signal, RmiaMode, RmiaPopulation, PrototypeScale,
+                     TrwScore, TrwControl, UnlearnMethod, SelectRule, SpectrumMethod)
 from ._options import (ClipOptions, TrainOptions, LotosOptions, RmiaOptions, RivalOptions,
                      TrwOptions)
 from ._struct import PathLike
@@ -24,6 +24,7 @@ class ContextFields(TypedDict, total=False):
     threads: int
     tune_cache: Optional[PathLike]
     conv: Union[ConvChoice, str]
+    precision: Union[Precision, str]
 
 
 class Conv2dFields(TypedDict, total=False):

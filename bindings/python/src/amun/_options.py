@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 
-from ._enums import (ConvChoice, Padding, Norm, FailurePolicy, SearchMethod, AttackLoss,
-                     MiannFeatures, MiannKernel, UliraVariance, UliraCentre, UliraHoldout,
-                     UliraScore, ClipMethod, ClipBatchnorm, Schedule, Optimiser, EnsembleMethod,
-                     LotosMatch, Signal, RmiaMode, RmiaPopulation, PrototypeScale, TrwScore,
-                     TrwControl, UnlearnMethod, SelectRule, SpectrumMethod)
+from ._enums import (ConvChoice, Precision, Padding, Norm, FailurePolicy, SearchMethod,
+                     AttackLoss, MiannFeatures, MiannKernel, UliraVariance, UliraCentre,
+                     UliraHoldout, UliraScore, ClipMethod, ClipBatchnorm, Schedule, Optimiser,
+                     EnsembleMethod, LotosMatch, Signal, RmiaMode, RmiaPopulation, PrototypeScale,
+                     TrwScore, TrwControl, UnlearnMethod, SelectRule, SpectrumMethod)
 from ._struct import Options
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class ContextOptions(Options):
       conv: default AUTO: AMUN_CONV in the environment ("auto", "direct", "winograd", "own"), else
           the file or the fixed rule. Where CPU or oneDNN lack what is asked for, compiling a plan
           gives UNSUPPORTED
+      precision: default AUTO. BF16 without oneDNN: compiling a plan gives UNSUPPORTED
     """
     _c_name = "amun_context_options"
     _init = "amun_context_options_init"
@@ -66,6 +67,7 @@ class ContextOptions(Options):
     threads: int
     tune_cache: Optional[str]
     conv: ConvChoice
+    precision: Precision
 
     if TYPE_CHECKING:
         def __init__(self, **fields: Unpack[_fields.ContextFields]) -> None: ...

@@ -21,6 +21,7 @@ pub const AMUN_ATTACK_LEGACY_CLAMP: u32 = 32;
 pub type amun_status = i32;
 pub type amun_dtype = i32;
 pub type amun_conv_choice = i32;
+pub type amun_precision = i32;
 pub type amun_log_level = i32;
 pub type amun_node = i32;
 pub type amun_padding = i32;
@@ -81,6 +82,9 @@ pub const AMUN_CONV_AUTO: amun_conv_choice = 0;
 pub const AMUN_CONV_DIRECT: amun_conv_choice = 1;
 pub const AMUN_CONV_WINOGRAD: amun_conv_choice = 2;
 pub const AMUN_CONV_OWN: amun_conv_choice = 3;
+pub const AMUN_PRECISION_AUTO: amun_precision = 0;
+pub const AMUN_PRECISION_F32: amun_precision = 1;
+pub const AMUN_PRECISION_BF16: amun_precision = 2;
 pub const AMUN_LOG_SILENT: amun_log_level = 0;
 pub const AMUN_LOG_WARNING: amun_log_level = 1;
 pub const AMUN_LOG_INFO: amun_log_level = 2;
@@ -342,7 +346,7 @@ pub struct amun_context_options {
     pub reserved0: i32,
     pub tune_cache: *const c_char,
     pub conv: amun_conv_choice,
-    pub reserved1: i32,
+    pub precision: amun_precision,
 }
 
 #[repr(C)]

@@ -2,6 +2,7 @@
 
 enumeration!(Dtype, F32 = 1, F64 = 2, F16 = 3, BF16 = 4, U8 = 5, I32 = 6, I64 = 7, BOOL = 8);
 enumeration!(ConvChoice, AUTO = 0, DIRECT = 1, WINOGRAD = 2, OWN = 3);
+enumeration!(Precision, AUTO = 0, F32 = 1, BF16 = 2);
 enumeration!(LogLevel, SILENT = 0, WARNING = 1, INFO = 2, DEBUG = 3);
 enumeration!(Padding, ZERO = 1, CIRCULAR = 2, REFLECT = 3, REPLICATE = 4);
 enumeration!(Mode, INFER = 1, ATTACK = 2, TRAIN = 3, TUNE = 4);

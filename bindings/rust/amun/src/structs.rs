@@ -14,6 +14,8 @@ pub struct ContextOptions {
     pub tune_cache: Option<String>,
     /// default AUTO: AMUN_CONV in the environment ("auto", "direct", "winograd", "own"), else the file or the fixed rule. Where CPU or oneDNN lack what is asked for, compiling a plan gives UNSUPPORTED
     pub conv: ConvChoice,
+    /// default AUTO. BF16 without oneDNN: compiling a plan gives UNSUPPORTED
+    pub precision: Precision,
 }
 
 impl ContextOptions {
@@ -23,6 +25,7 @@ impl ContextOptions {
             threads: raw.threads,
             tune_cache: crate::text_or_none(raw.tune_cache),
             conv: ConvChoice(raw.conv),
+            precision: Precision(raw.precision),
         }
     }
 
@@ -34,6 +37,7 @@ impl ContextOptions {
         raw.threads = self.threads;
         raw.tune_cache = kept.text_or_null(self.tune_cache.as_deref())?;
         raw.conv = self.conv.0;
+        raw.precision = self.precision.0;
         Ok(kept.keep(raw))
     }
 }

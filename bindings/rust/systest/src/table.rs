@@ -43,7 +43,7 @@ pub fn structs() -> Vec<Struct> {
                 Field { name: "reserved0", offset: offset_of!(amun_context_options, reserved0), size: field_size(|s: &amun_context_options| &s.reserved0) },
                 Field { name: "tune_cache", offset: offset_of!(amun_context_options, tune_cache), size: field_size(|s: &amun_context_options| &s.tune_cache) },
                 Field { name: "conv", offset: offset_of!(amun_context_options, conv), size: field_size(|s: &amun_context_options| &s.conv) },
-                Field { name: "reserved1", offset: offset_of!(amun_context_options, reserved1), size: field_size(|s: &amun_context_options| &s.reserved1) },
+                Field { name: "precision", offset: offset_of!(amun_context_options, precision), size: field_size(|s: &amun_context_options| &s.precision) },
             ],
         },
         Struct {
@@ -1012,6 +1012,9 @@ pub fn constants() -> Vec<(&'static str, i64)> {
         ("AMUN_CONV_DIRECT", AMUN_CONV_DIRECT as i64),
         ("AMUN_CONV_WINOGRAD", AMUN_CONV_WINOGRAD as i64),
         ("AMUN_CONV_OWN", AMUN_CONV_OWN as i64),
+        ("AMUN_PRECISION_AUTO", AMUN_PRECISION_AUTO as i64),
+        ("AMUN_PRECISION_F32", AMUN_PRECISION_F32 as i64),
+        ("AMUN_PRECISION_BF16", AMUN_PRECISION_BF16 as i64),
         ("AMUN_LOG_SILENT", AMUN_LOG_SILENT as i64),
         ("AMUN_LOG_WARNING", AMUN_LOG_WARNING as i64),
         ("AMUN_LOG_INFO", AMUN_LOG_INFO as i64),
