@@ -106,10 +106,10 @@ void *amun__code_pointer(const amun__code *code, amun__ref ref)
 const char *amun__instr_name(amun__instr_kind kind)
 {
     static const char *const names[] = {
-        "?",      "primitive", "relu", "relu",         "mask",      "add",
-        "add",    "scale",     "copy", "strided",      "normalise", "normalise",
-        "pad",    "unpad",     "fold", "conv filters", "conv",      "conv diff_weights",
-        "to f32", "to bf16"};
+        "?",         "primitive",      "relu",   "relu",         "mask",      "add",
+        "add",       "scale",          "copy",   "strided",      "normalise", "normalise",
+        "pad",       "unpad",          "fold",   "conv filters", "conv",      "conv diff_weights",
+        "batchnorm", "batchnorm diff", "to f32", "to bf16"};
     return names[kind];
 }
 
@@ -198,6 +198,29 @@ static void run_winograd(const amun__code *code, const amun__instr *instr, float
     }
 }
 
+static void run_norm(const amun__code *code, const amun_graph *graph, const amun__instr *instr,
+                     void *dst, const void *a, const void *b)
+{
+    const amun__node *node = &graph->nodes[instr->node];
+    float *mean = amun__code_pointer(code, instr->mean);
+    float *variance = amun__code_pointer(code, instr->variance);
+    double *scratch = amun__code_pointer(code, instr->scratch);
+    const amun__norm_values values = {mean, variance,
+                                      code->params + graph->params[node->weight].offset,
+                                      code->params + graph->params[node->bias].offset};
+    if (instr->kind == AMUN__INSTR_NORM_DIFF) {
+        const amun__norm_diff diff = {dst, b, amun__code_pointer(code, instr->diff_scale),
+                                      amun__code_pointer(code, instr->diff_shift)};
+        amun__norm_backward(&instr->norm, &diff, a, &values, instr->of_batch != 0, scratch,
+                            instr->threads);
+        return;
+    }
+    if (instr->of_batch) {
+        amun__norm_statistics(&instr->norm, mean, variance, a, scratch, instr->threads);
+    }
+    amun__norm_forward(&instr->norm, dst, a, &values, instr->threads);
+}
+
 /* Elementwise passes over bf16. */
 static void run_bf16(const amun__instr *instr, amun__bf16 *dst, const amun__bf16 *a,
                      const amun__bf16 *b)
@@ -280,6 +303,10 @@ void amun__code_run(const amun__code *code, const amun_graph *graph, int64_t bat
     case AMUN__INSTR_WINOGRAD:
     case AMUN__INSTR_WINOGRAD_GRAD:
         run_winograd(code, instr, dst, a, b);
+        break;
+    case AMUN__INSTR_NORM:
+    case AMUN__INSTR_NORM_DIFF:
+        run_norm(code, graph, instr, dst, a, b);
         break;
     case AMUN__INSTR_WIDEN:
         amun__bf16_widen(dst, (const amun__bf16 *)a, instr->n);

@@ -4,6 +4,7 @@
 #define AMUN__CODE_H
 
 #include "nn/lower.h"
+#include "nn/norm.h"
 #include "nn/winograd.h"
 
 typedef enum amun__space {
@@ -38,6 +39,8 @@ typedef enum amun__instr_kind {
     AMUN__INSTR_WINOGRAD_FILTERS, /* dst = transformed filters a */
     AMUN__INSTR_WINOGRAD,         /* dst = [relu] (a * filters b + bias [+ dst]) */
     AMUN__INSTR_WINOGRAD_GRAD,    /* dst, bias = gradients of the weights; a: src, b: diff_dst */
+    AMUN__INSTR_NORM,             /* dst = [relu] batch norm of a */
+    AMUN__INSTR_NORM_DIFF,        /* dst = gradient of a; b: gradient of the result */
     AMUN__INSTR_WIDEN,            /* dst = a, from bf16 */
     AMUN__INSTR_NARROW            /* dst = a, to bf16 */
 } amun__instr_kind;
@@ -54,6 +57,10 @@ typedef struct amun__instr {
     int32_t node, bn;                  /* NORMALISE, PAD, UNPAD; FOLD */
     amun__ref bias, scratch;           /* WINOGRAD... */
     amun__winograd winograd;
+    amun__norm norm;                   /* NORM... of node `node` */
+    int32_t of_batch;                  /* NORM writes mean and variance, NORM_DIFF follows them */
+    amun__ref mean, variance;          /* NORM... */
+    amun__ref diff_scale, diff_shift;  /* NORM_DIFF; none: not wanted */
     int32_t threads, by_data;
     int32_t sum; /* WINOGRAD, convolutions among the primitives: dst is added to */
     uint8_t only_input;  /* backward: skipped unless diff_src is wanted */

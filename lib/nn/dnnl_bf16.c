@@ -150,6 +150,12 @@ static bool knows_bf16(const amun__dnnl_plan *m, amun__instr *instr)
         instr->winograd.src_bf16 = a;
         instr->winograd.dst_bf16 = b;
         return true;
+    case AMUN__INSTR_NORM:
+        instr->norm.bf16 = dst;
+        return dst == a;
+    case AMUN__INSTR_NORM_DIFF:
+        instr->norm.bf16 = dst;
+        return dst == a && a == b;
     case AMUN__INSTR_RELU:
         instr->bf16 = dst;
         return true;

@@ -105,6 +105,10 @@ amun_status amun__dnnl_md_node(amun__dnnl_plan *m, int32_t *out, int32_t node,
 /* Whether bytes in this layout lie as in NCHW. */
 amun_status amun__dnnl_is_plain(amun__dnnl_plan *m, bool *out, int32_t node, int32_t index);
 
+/* 8 for nChw8c, 16 for nChw16c, else 0. */
+amun_status amun__dnnl_block_of(amun__dnnl_plan *m, int64_t *block, int32_t md,
+                                const int64_t dims[4]);
+
 amun_status amun__dnnl_set_value(amun__dnnl_plan *m, int32_t node, int32_t index, amun__ref ref);
 
 amun_status amun__dnnl_new_slot(amun__dnnl_plan *m, amun__ref *out, int32_t index);

@@ -37,8 +37,8 @@ bool amun__dnnl_has_choice(const amun__node *node)
            node->dilation[1] == 1 && node->groups == 1 && node->pad[0] <= 2 && node->pad[1] <= 2;
 }
 
-/* 8 for nChw8c, 16 for nChw16c, else 0. */
-static amun_status block_of(amun__dnnl_plan *m, int64_t *block, int32_t md, const int64_t dims[4])
+amun_status amun__dnnl_block_of(amun__dnnl_plan *m, int64_t *block, int32_t md,
+                                const int64_t dims[4])
 {
     const dnnl_format_tag_t tags[] = {dnnl_nChw8c, dnnl_nChw16c};
     *block = 0;
@@ -74,8 +74,8 @@ amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winogr
                           .pad = {padded ? 0 : node->pad[0], padded ? 0 : node->pad[1]}};
     const int64_t src_dims[4] = {w->batch, w->src_channels, w->src_height, w->src_width};
     const int64_t dst_dims[4] = {w->batch, w->dst_channels, w->dst_height, w->dst_width};
-    AMUN__CHECK(block_of(m, &w->src_block, src_md, src_dims));
-    AMUN__CHECK(block_of(m, &w->dst_block, dst_md, dst_dims));
+    AMUN__CHECK(amun__dnnl_block_of(m, &w->src_block, src_md, src_dims));
+    AMUN__CHECK(amun__dnnl_block_of(m, &w->dst_block, dst_md, dst_dims));
     if (direction == AMUN__DNNL_BY_DATA) {
         *w = amun__winograd_turned(w);
     }

@@ -2,20 +2,18 @@
 #include "nn/linop_rows.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "nn/avx2.h"
 
-#define ROWS_AVX2 __attribute__((target("avx2,fma")))
-#define ROWS_INLINE ROWS_AVX2 __attribute__((always_inline)) static inline
 #define PANEL AMUN__ROWS_PANEL
 
 /* Four columns of x that lie `step`, a constant 1 or 2, apart; with 2, x[7] must exist. */
-ROWS_INLINE __m128 read_four(const float *x, int step)
+AVX2_INLINE __m128 read_four(const float *x, int step)
 {
     const __m128 low = _mm_loadu_ps(x);
     return step == 1 ? low : _mm_shuffle_ps(low, _mm_loadu_ps(x + 4), _MM_SHUFFLE(2, 0, 2, 0));
 }
 
-ROWS_INLINE void add_four(float *z, __m128 value, int step)
+AVX2_INLINE void add_four(float *z, __m128 value, int step)
 {
     if (step == 1) {
         _mm_storeu_ps(z, _mm_add_ps(_mm_loadu_ps(z), value));
@@ -26,7 +24,7 @@ ROWS_INLINE void add_four(float *z, __m128 value, int step)
     _mm_storeu_ps(z + 4, _mm_add_ps(_mm_loadu_ps(z + 4), _mm_unpackhi_ps(value, none)));
 }
 
-ROWS_INLINE void gather(float *panel, const float *x, const amun__rows_panel *p, int step)
+AVX2_INLINE void gather(float *panel, const float *x, const amun__rows_panel *p, int step)
 {
     for (int64_t c = 0; c < p->channels; c++, x += p->plane) {
         for (int64_t t = 0; t < p->taps; t++, panel += PANEL) {
@@ -39,7 +37,7 @@ ROWS_INLINE void gather(float *panel, const float *x, const amun__rows_panel *p,
 }
 
 /* Taps outside, so that sums do not wait for their neighbours'. */
-ROWS_INLINE void scatter(float *z, const float *panel, const amun__rows_panel *p, int step)
+AVX2_INLINE void scatter(float *z, const float *panel, const amun__rows_panel *p, int step)
 {
     for (int64_t t = 0; t < p->taps; t++) {
         const float *from = panel + t * PANEL;
@@ -53,7 +51,7 @@ ROWS_INLINE void scatter(float *z, const float *panel, const amun__rows_panel *p
     }
 }
 
-ROWS_AVX2 void amun__rows_gather_avx2(float *panel, const float *x, const amun__rows_panel *p)
+AVX2_FUNCTION void amun__rows_gather_avx2(float *panel, const float *x, const amun__rows_panel *p)
 {
     if (p->step == 1) {
         gather(panel, x, p, 1);
@@ -70,7 +68,7 @@ ROWS_AVX2 void amun__rows_gather_avx2(float *panel, const float *x, const amun__
     }
 }
 
-ROWS_AVX2 void amun__rows_scatter_avx2(float *z, const float *panel, const amun__rows_panel *p)
+AVX2_FUNCTION void amun__rows_scatter_avx2(float *z, const float *panel, const amun__rows_panel *p)
 {
     if (p->step == 1) {
         scatter(z, panel, p, 1);
@@ -88,7 +86,7 @@ ROWS_AVX2 void amun__rows_scatter_avx2(float *z, const float *panel, const amun_
 }
 
 /* `rows` is a constant. */
-ROWS_INLINE void forward_rows(float *y, const float *w, const float *panel, int rows, int64_t depth)
+AVX2_INLINE void forward_rows(float *y, const float *w, const float *panel, int rows, int64_t depth)
 {
     __m256 sum[6][2];
 #pragma GCC unroll 6
@@ -118,8 +116,8 @@ ROWS_INLINE void forward_rows(float *y, const float *w, const float *panel, int 
     }
 }
 
-ROWS_AVX2 void amun__rows_forward_avx2(float *y, const float *w, const float *panel, int64_t rows,
-                                       int64_t depth)
+AVX2_FUNCTION void amun__rows_forward_avx2(float *y, const float *w, const float *panel,
+                                           int64_t rows, int64_t depth)
 {
     for (; rows >= 6; rows -= 6, y += 6 * PANEL, w += 6 * depth) {
         forward_rows(y, w, panel, 6, depth);
@@ -133,7 +131,7 @@ ROWS_AVX2 void amun__rows_forward_avx2(float *y, const float *w, const float *pa
 }
 
 /* `depths` rows of the panel, a constant; the weights' rows lie `stride` apart. */
-ROWS_INLINE void adjoint_depths(float *panel, const float *w, const float *y, int64_t rows,
+AVX2_INLINE void adjoint_depths(float *panel, const float *w, const float *y, int64_t rows,
                                 int64_t stride, int depths, bool add)
 {
     __m256 sum[6][2];
@@ -159,8 +157,8 @@ ROWS_INLINE void adjoint_depths(float *panel, const float *w, const float *y, in
     }
 }
 
-ROWS_AVX2 void amun__rows_adjoint_avx2(float *panel, const float *w, const float *y, int64_t rows,
-                                       int64_t depth, bool add)
+AVX2_FUNCTION void amun__rows_adjoint_avx2(float *panel, const float *w, const float *y,
+                                           int64_t rows, int64_t depth, bool add)
 {
     int64_t k = 0;
     for (; k + 6 <= depth; k += 6) {

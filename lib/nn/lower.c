@@ -110,8 +110,21 @@ static void count_uses(amun__program *program, int32_t nodes)
     }
 }
 
-/* A sum may be overwritten when this is its last reader and, in attack mode, its producer does not
- * need it for a ReLU mask on the way back. */
+/* Whether a batch norm reads the value: its ReLU's mask is computed from it again on the way back.
+ */
+static bool normalised(const amun__program *program, int32_t value)
+{
+    for (int32_t s = 0; s < program->count; s++) {
+        const amun__step *step = &program->steps[s];
+        if (step->kind == AMUN__NODE_BATCHNORM && step->inputs[0] == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A sum may be overwritten when this is its last reader and, in attack mode, nobody needs it for a
+ * ReLU mask on the way back. */
 static void decide_in_place(lowering *low)
 {
     amun__program *program = low->program;
@@ -122,7 +135,8 @@ static void decide_in_place(lowering *low)
         }
         const amun__step *maker = &program->steps[program->producer[step->sum]];
         bool weighted = maker->kind == AMUN__NODE_CONV2D || maker->kind == AMUN__NODE_LINEAR;
-        step->sum_in_place = weighted && (low->mode == AMUN__MODE_INFER || !maker->relu);
+        bool masks = maker->relu || normalised(program, step->sum);
+        step->sum_in_place = weighted && (low->mode == AMUN__MODE_INFER || !masks);
     }
 }
 

@@ -7,9 +7,9 @@
 
 /* ---- planes and blocks of 8 channels --------------------------------------------------------- */
 
-WINO_INLINE void transpose_8(wino_v to[8], const wino_v from[8])
+AVX2_INLINE void transpose_8(v8 to[8], const v8 from[8])
 {
-    wino_v pair[8], quad[8];
+    v8 pair[8], quad[8];
     for (int i = 0; i < 8; i += 2) {
         pair[i] = _mm256_unpacklo_ps(from[i], from[i + 1]);
         pair[i + 1] = _mm256_unpackhi_ps(from[i], from[i + 1]);
@@ -26,12 +26,12 @@ WINO_INLINE void transpose_8(wino_v to[8], const wino_v from[8])
     }
 }
 
-WINO_AVX2 void amun__wino_to_block_avx2(float *to, const float *from, int64_t planes,
-                                        int64_t pixels)
+AVX2_FUNCTION void amun__wino_to_block_avx2(float *to, const float *from, int64_t planes,
+                                            int64_t pixels)
 {
     int64_t p = 0;
     for (; planes == 8 && p + 8 <= pixels; p += 8) {
-        wino_v columns[8], rows[8];
+        v8 columns[8], rows[8];
         for (int64_t i = 0; i < 8; i++) {
             columns[i] = _mm256_loadu_ps(from + i * pixels + p);
         }
@@ -47,12 +47,12 @@ WINO_AVX2 void amun__wino_to_block_avx2(float *to, const float *from, int64_t pl
     }
 }
 
-WINO_AVX2 void amun__wino_to_planes_avx2(float *to, const float *from, int64_t planes,
-                                         int64_t pixels)
+AVX2_FUNCTION void amun__wino_to_planes_avx2(float *to, const float *from, int64_t planes,
+                                             int64_t pixels)
 {
     int64_t p = 0;
     for (; planes == 8 && p + 8 <= pixels; p += 8) {
-        wino_v columns[8], rows[8];
+        v8 columns[8], rows[8];
         for (int64_t i = 0; i < 8; i++) {
             rows[i] = _mm256_loadu_ps(from + (p + i) * 8);
         }
@@ -80,18 +80,18 @@ typedef struct patch {
     int64_t y0, y1, x0, x1;
 } patch;
 
-WINO_INLINE void read_column(wino_v d[6], const patch *p, int64_t x, bool inside, bool bf16)
+AVX2_INLINE void read_column(v8 d[6], const patch *p, int64_t x, bool inside, bool bf16)
 {
     const int64_t at = p->plane + p->y * p->row + (p->x + x) * p->pixel;
     for (int64_t y = 0; y < 6; y++) {
         bool exists = inside || (y >= p->y0 && y < p->y1 && x >= p->x0 && x < p->x1);
-        d[y] = exists ? wino_load(p->images, at + y * p->row, bf16) : _mm256_setzero_ps();
+        d[y] = exists ? v8_load(p->images, at + y * p->row, bf16) : _mm256_setzero_ps();
     }
 }
 
-WINO_INLINE void src_tile(float *v, int64_t stride, const patch *p, bool inside, bool bf16)
+AVX2_INLINE void src_tile(float *v, int64_t stride, const patch *p, bool inside, bool bf16)
 {
-    wino_v half[6][6], d[6], out[6];
+    v8 half[6][6], d[6], out[6];
     for (int64_t x = 0; x < 6; x++) {
         read_column(d, p, x, inside, bf16);
         wino_src_1d(out, d);
@@ -121,7 +121,7 @@ static patch patch_at(const amun__winograd *w, const void *src, wino_tile tile)
     return p;
 }
 
-WINO_INLINE void src_tiles(const wino_chunk *c, float *v, const void *src, bool bf16)
+AVX2_INLINE void src_tiles(const wino_chunk *c, float *v, const void *src, bool bf16)
 {
     const amun__winograd *w = c->w;
     const int64_t blocks = c->at->src_blocks, pixels = w->src_height * w->src_width;
@@ -148,7 +148,7 @@ WINO_INLINE void src_tiles(const wino_chunk *c, float *v, const void *src, bool 
     }
 }
 
-WINO_AVX2 void amun__wino_src_avx2(const wino_chunk *c, float *v, const void *src)
+AVX2_FUNCTION void amun__wino_src_avx2(const wino_chunk *c, float *v, const void *src)
 {
     if (c->w->src_bf16) {
         src_tiles(c, v, src, true);
@@ -160,20 +160,20 @@ WINO_AVX2 void amun__wino_src_avx2(const wino_chunk *c, float *v, const void *sr
 /* ---- M = V U -------------------------------------------------------------------------------- */
 
 /* 6 tiles by 16 channels; a: [depth / 8][6][8], b: [depth][16]. */
-WINO_INLINE void block_product(float *m, const float *a, const float *b, int64_t blocks)
+AVX2_INLINE void block_product(float *m, const float *a, const float *b, int64_t blocks)
 {
-    wino_v sum[WINO_ROWS][2];
+    v8 sum[WINO_ROWS][2];
     for (int r = 0; r < WINO_ROWS; r++) {
         sum[r][0] = sum[r][1] = _mm256_setzero_ps();
     }
     for (int64_t i = 0; i < blocks; i++, a += WINO_ROWS * 8, b += 8 * WINO_COLUMNS) {
 #pragma GCC unroll 8
         for (int k = 0; k < 8; k++) {
-            wino_v b0 = _mm256_load_ps(b + k * WINO_COLUMNS);
-            wino_v b1 = _mm256_load_ps(b + k * WINO_COLUMNS + 8);
+            v8 b0 = _mm256_load_ps(b + k * WINO_COLUMNS);
+            v8 b1 = _mm256_load_ps(b + k * WINO_COLUMNS + 8);
 #pragma GCC unroll 6
             for (int r = 0; r < WINO_ROWS; r++) {
-                wino_v x = _mm256_broadcast_ss(a + r * 8 + k);
+                v8 x = _mm256_broadcast_ss(a + r * 8 + k);
                 sum[r][0] = _mm256_fmadd_ps(x, b0, sum[r][0]);
                 sum[r][1] = _mm256_fmadd_ps(x, b1, sum[r][1]);
             }
@@ -186,7 +186,8 @@ WINO_INLINE void block_product(float *m, const float *a, const float *b, int64_t
     }
 }
 
-WINO_AVX2 void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const float *v, const float *u)
+AVX2_FUNCTION void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const float *v,
+                                        const float *u)
 {
     const wino_layout *at = c->at;
     const int64_t rows = (c->count + WINO_ROWS - 1) / WINO_ROWS;
@@ -210,21 +211,21 @@ typedef struct target {
     int64_t rows, columns;
 } target;
 
-WINO_INLINE void finish(const target *t, int64_t to, wino_v y, wino_v bias,
-                        const amun__winograd_tail *tail, bool bf16)
+AVX2_INLINE void finish(const target *t, int64_t to, v8 y, v8 bias, const amun__winograd_tail *tail,
+                        bool bf16)
 {
     y = _mm256_add_ps(y, bias);
     if (tail->sum) {
-        y = _mm256_add_ps(y, wino_load(t->images, to, bf16));
+        y = _mm256_add_ps(y, v8_load(t->images, to, bf16));
     }
     y = tail->relu ? _mm256_max_ps(_mm256_setzero_ps(), y) : y; /* NaN stays NaN */
-    wino_store(t->images, to, y, bf16);
+    v8_store(t->images, to, y, bf16);
 }
 
-WINO_INLINE void dst_tile(const target *t, const float *m, int64_t stride, wino_v bias,
+AVX2_INLINE void dst_tile(const target *t, const float *m, int64_t stride, v8 bias,
                           const amun__winograd_tail *tail, bool bf16)
 {
-    wino_v half[4][6], in[6], out[4];
+    v8 half[4][6], in[6], out[4];
     for (int64_t x = 0; x < 6; x++) {
         for (int64_t y = 0; y < 6; y++) {
             in[y] = _mm256_load_ps(m + (y * 6 + x) * stride);
@@ -251,7 +252,7 @@ WINO_INLINE void dst_tile(const target *t, const float *m, int64_t stride, wino_
 }
 
 /* The bias of 8 channels, with zeros past the last. */
-WINO_INLINE wino_v bias_at(const amun__winograd *w, const float *bias, int64_t from)
+AVX2_INLINE v8 bias_at(const amun__winograd *w, const float *bias, int64_t from)
 {
     if (bias == NULL) {
         return _mm256_setzero_ps();
@@ -266,7 +267,7 @@ WINO_INLINE wino_v bias_at(const amun__winograd *w, const float *bias, int64_t f
     return _mm256_loadu_ps(some);
 }
 
-WINO_INLINE void dst_tiles(const wino_chunk *c, void *dst, const float *m,
+AVX2_INLINE void dst_tiles(const wino_chunk *c, void *dst, const float *m,
                            const amun__winograd_tail *tail, bool bf16)
 {
     const amun__winograd *w = c->w;
@@ -289,8 +290,8 @@ WINO_INLINE void dst_tiles(const wino_chunk *c, void *dst, const float *m,
     }
 }
 
-WINO_AVX2 void amun__wino_dst_avx2(const wino_chunk *c, void *dst, const float *m,
-                                   const amun__winograd_tail *tail)
+AVX2_FUNCTION void amun__wino_dst_avx2(const wino_chunk *c, void *dst, const float *m,
+                                       const amun__winograd_tail *tail)
 {
     if (c->w->dst_bf16) {
         dst_tiles(c, dst, m, tail, true);
@@ -301,10 +302,10 @@ WINO_AVX2 void amun__wino_dst_avx2(const wino_chunk *c, void *dst, const float *
 
 /* ---- filters to U --------------------------------------------------------------------------- */
 
-WINO_AVX2 void amun__wino_gather_avx2(float *g, const float *from, int64_t stride, bool turned)
+AVX2_FUNCTION void amun__wino_gather_avx2(float *g, const float *from, int64_t stride, bool turned)
 {
     for (int64_t b = 0; b < WINO_COLUMNS; b += 8) {
-        wino_v filters[8], taps[8];
+        v8 filters[8], taps[8];
         for (int64_t i = 0; i < 8; i++) {
             filters[i] = _mm256_loadu_ps(from + (b + i) * stride);
             g[(turned ? 0 : 8) * WINO_COLUMNS + b + i] = from[(b + i) * stride + 8];
@@ -316,10 +317,10 @@ WINO_AVX2 void amun__wino_gather_avx2(float *g, const float *from, int64_t strid
     }
 }
 
-WINO_AVX2 void amun__wino_filter_avx2(float *u, int64_t stride, const float *g)
+AVX2_FUNCTION void amun__wino_filter_avx2(float *u, int64_t stride, const float *g)
 {
     for (int64_t b = 0; b < WINO_COLUMNS; b += 8) {
-        wino_v half[3][6], in[3], out[6];
+        v8 half[3][6], in[3], out[6];
         for (int64_t y = 0; y < 3; y++) {
             for (int64_t x = 0; x < 3; x++) {
                 in[x] = _mm256_load_ps(g + (y * 3 + x) * WINO_COLUMNS + b);

@@ -6,13 +6,13 @@
 #include "nn/winograd_avx2.h"
 
 /* 8 channels of a tile; what lies past the image's end counts as zeros. */
-WINO_INLINE void diff_tile(float *m, int64_t stride, const void *diff, int64_t from, int64_t row,
+AVX2_INLINE void diff_tile(float *m, int64_t stride, const void *diff, int64_t from, int64_t row,
                            int64_t pixel, int64_t rows, int64_t columns, bool bf16)
 {
-    wino_v half[6][4], in[4], out[6];
+    v8 half[6][4], in[4], out[6];
     for (int64_t x = 0; x < 4; x++) {
         for (int64_t y = 0; y < 4; y++) {
-            in[y] = y < rows && x < columns ? wino_load(diff, from + y * row + x * pixel, bf16)
+            in[y] = y < rows && x < columns ? v8_load(diff, from + y * row + x * pixel, bf16)
                                             : _mm256_setzero_ps();
         }
         wino_diff_1d(out, in);
@@ -28,7 +28,7 @@ WINO_INLINE void diff_tile(float *m, int64_t stride, const void *diff, int64_t f
     }
 }
 
-WINO_INLINE void diff_tiles(const wino_chunk *c, float *m, const void *diff_dst, bool bf16)
+AVX2_INLINE void diff_tiles(const wino_chunk *c, float *m, const void *diff_dst, bool bf16)
 {
     const amun__winograd *w = c->w;
     const int64_t pixel = w->dst_block, row = w->dst_width * pixel;
@@ -52,7 +52,7 @@ WINO_INLINE void diff_tiles(const wino_chunk *c, float *m, const void *diff_dst,
     }
 }
 
-WINO_AVX2 void amun__wino_diff_avx2(const wino_chunk *c, float *m, const void *diff_dst)
+AVX2_FUNCTION void amun__wino_diff_avx2(const wino_chunk *c, float *m, const void *diff_dst)
 {
     if (c->w->dst_bf16) {
         diff_tiles(c, m, diff_dst, true);
@@ -62,9 +62,9 @@ WINO_AVX2 void amun__wino_diff_avx2(const wino_chunk *c, float *m, const void *d
 }
 
 /* 4 src channels by 16 dst channels; a: [tiles][8], b: [tiles][16], u: [4][16]. */
-WINO_INLINE void block_outer(float *u, const float *a, const float *b, int64_t tiles, bool add)
+AVX2_INLINE void block_outer(float *u, const float *a, const float *b, int64_t tiles, bool add)
 {
-    wino_v sum[4][2];
+    v8 sum[4][2];
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
         sum[k][0] = add ? _mm256_load_ps(u + k * WINO_COLUMNS) : _mm256_setzero_ps();
@@ -72,11 +72,11 @@ WINO_INLINE void block_outer(float *u, const float *a, const float *b, int64_t t
     }
 #pragma GCC unroll 4
     for (int64_t t = 0; t < tiles; t++) {
-        wino_v b0 = _mm256_load_ps(b + t * WINO_COLUMNS);
-        wino_v b1 = _mm256_load_ps(b + t * WINO_COLUMNS + 8);
+        v8 b0 = _mm256_load_ps(b + t * WINO_COLUMNS);
+        v8 b1 = _mm256_load_ps(b + t * WINO_COLUMNS + 8);
 #pragma GCC unroll 4
         for (int k = 0; k < 4; k++) {
-            wino_v x = _mm256_broadcast_ss(a + t * 8 + k);
+            v8 x = _mm256_broadcast_ss(a + t * 8 + k);
             sum[k][0] = _mm256_fmadd_ps(x, b0, sum[k][0]);
             sum[k][1] = _mm256_fmadd_ps(x, b1, sum[k][1]);
         }
@@ -88,8 +88,8 @@ WINO_INLINE void block_outer(float *u, const float *a, const float *b, int64_t t
     }
 }
 
-WINO_AVX2 void amun__wino_outer_avx2(const wino_chunk *c, float *u, const float *v, const float *m,
-                                     int64_t point, int64_t j, bool add)
+AVX2_FUNCTION void amun__wino_outer_avx2(const wino_chunk *c, float *u, const float *v,
+                                         const float *m, int64_t point, int64_t j, bool add)
 {
     const wino_layout *at = c->at;
     const float *b = m + point * at->m + j * at->m_block;
@@ -105,10 +105,10 @@ WINO_AVX2 void amun__wino_outer_avx2(const wino_chunk *c, float *u, const float 
 }
 
 /* u: 36 x 16, `stride` floats apart; g: [9][16]. */
-WINO_AVX2 void amun__wino_grad_avx2(float *g, const float *u, int64_t stride)
+AVX2_FUNCTION void amun__wino_grad_avx2(float *g, const float *u, int64_t stride)
 {
     for (int64_t b = 0; b < WINO_COLUMNS; b += 8) {
-        wino_v half[3][6], in[6], out[3];
+        v8 half[3][6], in[6], out[3];
         for (int64_t x = 0; x < 6; x++) {
             for (int64_t y = 0; y < 6; y++) {
                 in[y] = _mm256_load_ps(u + (y * 6 + x) * stride + b);
