@@ -5,12 +5,13 @@
  *
  *   probe               {"probe": {"gflops": ..., "gbytes": ...}}
  *   infer N, train N    N repetitions: {"ms": [...], "loss": ...}
+ *   train-here N        train on the weights that all else uses: one copy of them, for `memory`
  *   pgd N STEPS FILE    N PGD-L2 attacks of STEPS steps (eps 1, step 0.2, from the image), in ms
  *                       per step; the last result goes into FILE unless it is "-"
- *   search SLOTS FILE [STEPS]
- *                       radius search on the batch, SLOTS images at work at once, STEPS (50) per
- *                       radius; a table of eps, l2, updates, outcome goes into FILE unless that
- *                       is "-"
+ *   search SLOTS FILE [STEPS [METHOD]]
+ *                       search on the batch, SLOTS images at work at once, STEPS (50) per radius;
+ *                       METHOD ddn or fmn: so many steps in all. A table of eps, l2, updates,
+ *                       outcome goes into FILE unless that is "-"
  *   spectrum N BLOCK FRESH
  *                       N power iterations over all layers with BLOCK vectors; FRESH 1: each with
  *                       weights that have just been read
@@ -169,6 +170,14 @@ static void write_table(const server *s, const char *path, const amun_attack_rec
     free(values);
 }
 
+static amun_search_method method_of(const char *name)
+{
+    if (name == NULL) {
+        return AMUN_SEARCH_EPSILON;
+    }
+    return strcmp(name, "ddn") == 0 ? AMUN_SEARCH_DDN : AMUN_SEARCH_FMN;
+}
+
 static void do_search(server *s)
 {
     size_t n = s->work.batch;
@@ -180,6 +189,7 @@ static void do_search(server *s)
     options.batch = (int32_t)number(s->words[1], 1, 4096);
     if (s->words[3] != NULL) {
         options.steps = (int32_t)number(s->words[3], 1, 10000);
+        options.method = method_of(s->words[4]);
     }
     bench_must(amun_attack_create_search(&attack, s->work.ctx, &options), "search");
     batch_views(s, views);
@@ -263,6 +273,11 @@ static void do_spectrum(server *s)
     answer(s, (double)NAN);
 }
 
+static void do_train_here(server *s)
+{
+    do_work(s, &s->work, AMUN__MODE_TRAIN);
+}
+
 static void do_infer(server *s)
 {
     do_work(s, &s->work, AMUN__MODE_INFER);
@@ -273,10 +288,17 @@ static bool obey(server *s, char *line)
     static const struct {
         const char *name;
         void (*run)(server *s);
-    } commands[] = {{"probe", do_probe},      {"infer", do_infer},   {"train", do_train},
-                    {"pgd", do_pgd},          {"search", do_search}, {"logits", do_logits},
-                    {"fit", do_fit},          {"save", do_save},     {"memory", do_memory},
-                    {"spectrum", do_spectrum}};
+    } commands[] = {{"probe", do_probe},
+                    {"infer", do_infer},
+                    {"train", do_train},
+                    {"pgd", do_pgd},
+                    {"search", do_search},
+                    {"logits", do_logits},
+                    {"fit", do_fit},
+                    {"save", do_save},
+                    {"memory", do_memory},
+                    {"spectrum", do_spectrum},
+                    {"train-here", do_train_here}};
     char *rest = NULL;
     for (int i = 0; i < MAX_WORDS; i++) {
         s->words[i] = strtok_r(i == 0 ? line : NULL, " \n", &rest);

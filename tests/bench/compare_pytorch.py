@@ -16,6 +16,9 @@ and, -lean, against one without autograd. -step: our weights are read anew in ea
 every step of a training; the others iterate on weights that stay. PyTorch gets the faster of its
 two memory layouts.
 
+The row search-fmn: an adversarial set in 20 steps per image (FMN) against the author's procedure; the
+JSON has median and 95th-percentile distances of both.
+
 With several --batch or --threads the rows train, infer and pgd are measured for each of them and
 named after them (train@16x1: 16 images, 1 thread); the other rows take the largest of each. The rows
 start and start-python: from the start of a process to its first prediction for one image, weights
@@ -40,6 +43,7 @@ ENVIRONMENT = {  # glibc would unmap large blocks at every free, and fault them 
     "MALLOC_TRIM_THRESHOLD_": str(16 * GIB),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
+FMN_STEPS = 20
 MEMORY_SEARCH_STEPS = 5  # enough for the batch to shrink from all images to one
 
 
@@ -69,8 +73,10 @@ def arguments():
     parser.add_argument("--search-rounds", type=int, default=1)
     parser.add_argument("--search-attempts", type=int, default=3)
     parser.add_argument("--rows", default="train,infer,infer-folded,pgd,pgd-folded,search,powerqr,"
-                        "powerqr-autograd,powerqr-lean,powerqr-step,powerqr-step-lean,memory,"
-                        "start,start-python")
+                        "powerqr-autograd,powerqr-lean,powerqr-step,powerqr-step-lean,"
+                        "memory-train,memory-infer,memory-pgd,memory-search,start,start-python",
+                        help="also: search-fmn, train-bf16, infer-bf16, pgd-bf16, and memory- before these: both "
+                             "sides in bf16")
     parser.add_argument("--json", help="file for the figures")
     parser.add_argument("--memory-child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -84,11 +90,12 @@ def arguments():
 class Server:
     """bench_serve, kept alive."""
 
-    def __init__(self, options, **values):
+    def __init__(self, options, precision="f32", **values):
         words = [os.path.join(options.bench, "bench_serve")]
         for key, value in {"threads": options.threads, **values}.items():
             words += [key, str(value)]
         environment = {k: v for k, v in os.environ.items() if k not in ENVIRONMENT}
+        environment["AMUN_PRECISION"] = precision
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=environment)
 
@@ -235,7 +242,9 @@ def agreement(torch_side, server, folder):
     return result
 
 
-def run_search(options, gate, torch_side, paths, folder):
+def run_search(options, name, gate, torch_side, paths, folder):
+    """`name`: search, the author's procedure on both sides, or search-fmn, ours in a fixed number of
+    steps against the author's."""
     import numpy as np
     count = options.search_images
     server = Server(options, arch=options.arch, batch=count, **paths)
@@ -243,13 +252,14 @@ def run_search(options, gate, torch_side, paths, folder):
     tables = {}
 
     def ours(_):
-        return server.ask("search", options.search_batch, path)["ms"]
+        way = [FMN_STEPS, "fmn"] if name == "search-fmn" else []
+        return server.ask("search", options.search_batch, path, *way)["ms"]
 
     def theirs(_):
         seconds, tables["theirs"] = torch_side.search(count, options.search_batch)
         return [1e3 * seconds]
 
-    rounds = run_rounds(gate, "search", ours, theirs, options.search_rounds,
+    rounds = run_rounds(gate, name, ours, theirs, options.search_rounds,
                         options.search_attempts, warm=False)
     server.close()
     mine, other = np.load(path), tables["theirs"]
@@ -257,6 +267,7 @@ def run_search(options, gate, torch_side, paths, folder):
     for name, table in (("ours", mine), ("theirs", other)):
         facts[name] = {"updates": float(table[:, 2].sum()), "found": int((table[:, 3] == 1).sum()),
                        "l2_median": float(np.median(table[:, 1])),
+                       "l2_95": float(np.percentile(table[:, 1], 95)),
                        "eps_median": float(np.median(table[:, 0]))}
     facts["same_eps"] = float((mine[:, 0] == other[:, 0]).mean())
     return rounds, facts
@@ -266,6 +277,7 @@ def run_search(options, gate, torch_side, paths, folder):
 
 def memory_child(options, work, paths):
     """A fresh process: PyTorch's peak in this work. Prints JSON."""
+    work, _, bf16 = work.partition("-")
     import numpy as np
     import torch
     torch.ones(1)
@@ -274,21 +286,23 @@ def memory_child(options, work, paths):
     if work == "search":
         side.search(options.batch, options.batch, MEMORY_SEARCH_STEPS)
     else:
-        getattr(side, work)(3)
+        getattr(side, work)(1 if bf16 else 3, bf16=bool(bf16))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"before": before, "peak": peak}))
 
 
 def memory_ours(options, work, paths):
-    server = Server(options, arch=options.arch, batch=options.batch, **paths)
-    server.ask(*{"train": ("train", 3), "infer": ("infer", 3), "pgd": ("pgd", 3, PGD_STEPS, "-"),
+    work, _, bf16 = work.partition("-")
+    server = Server(options, bf16 or "f32", arch=options.arch, batch=options.batch, **paths)
+    server.ask(*{"train": ("train-here", 3), "infer": ("infer", 3),
+                 "pgd": ("pgd", 3, PGD_STEPS, "-"),
                  "search": ("search", options.batch, "-", MEMORY_SEARCH_STEPS)}[work])
     memory = server.ask("memory")
     server.close()
     return memory
 
 
-def run_memory(options, paths):
+def run_memory(options, works, paths):
     """{work: {who: {before, peak}}}, each in a process of its own."""
     def theirs(work, tuned):
         words = [sys.executable, os.path.abspath(__file__), options.bench, "--arch", options.arch,
@@ -298,7 +312,7 @@ def run_memory(options, paths):
         done = subprocess.run(words, check=True, stdout=subprocess.PIPE, env=environment)
         return json.loads(done.stdout)
     report = {}
-    for work in ("train", "infer", "pgd", "search"):
+    for work in works:
         report[work] = {"ours": memory_ours(options, work, paths), "theirs": theirs(work, True),
                         "theirs_default_malloc": theirs(work, False)}
         print("memory:", work, report[work], file=sys.stderr, flush=True)
@@ -318,19 +332,25 @@ def spectral_rows(wanted, torch_side, server):
     return rows
 
 
-def engine_rows(wanted, torch_side, server):
-    def pgd(n):
-        return server.ask("pgd", n, PGD_STEPS, "-")["ms"]
+def engine_rows(wanted, torch_side, servers):
+    rows = {}
+    for suffix, server in (("", servers["f32"]), ("-bf16", servers["bf16"])):
+        def pgd(n, server=server):
+            return server.ask("pgd", n, PGD_STEPS, "-")["ms"]
 
-    def infer(n):
-        return server.ask("infer", n)["ms"]
-    rows = {
-        "train": (lambda n: server.ask("train", n)["ms"], lambda n: torch_side.train(n)[0]),
-        "infer": (infer, lambda n: torch_side.infer(n)[0]),
-        "infer-folded": (infer, lambda n: torch_side.infer(n, True)[0]),
-        "pgd": (pgd, lambda n: torch_side.pgd(n)[0]),
-        "pgd-folded": (pgd, lambda n: torch_side.pgd(n, True)[0]),
-    }
+        def infer(n, server=server):
+            return server.ask("infer", n)["ms"]
+
+        def train(n, server=server):
+            return server.ask("train", n)["ms"]
+        half = {"bf16": bool(suffix)}
+        rows.update({
+            "train" + suffix: (train, lambda n, half=half: torch_side.train(n, **half)[0]),
+            "infer" + suffix: (infer, lambda n, half=half: torch_side.infer(n, **half)[0]),
+            "pgd" + suffix: (pgd, lambda n, half=half: torch_side.pgd(n, **half)[0])})
+        if not suffix:
+            rows.update({"infer-folded": (infer, lambda n: torch_side.infer(n, True)[0]),
+                         "pgd-folded": (pgd, lambda n: torch_side.pgd(n, True)[0])})
     return {name: rows[name] for name in rows if name in wanted}
 
 
@@ -341,13 +361,15 @@ def run_engine(options, gate, wanted, torch_side, paths):
     for threads in options.thread_counts:
         for batch in options.batches:
             torch_side.use(batch, threads)
-            server = Server(options, **{**paths, "arch": options.arch, "batch": batch,
-                                        "threads": threads})
-            for name, (ours, theirs) in engine_rows(wanted, torch_side, server).items():
+            servers = {precision: Server(options, precision, **{
+                **paths, "arch": options.arch, "batch": batch, "threads": threads})
+                for precision in ("f32", "bf16")}
+            for name, (ours, theirs) in engine_rows(wanted, torch_side, servers).items():
                 name += "@%dx%d" % (batch, threads) if several else ""
                 found[name] = run_rounds(gate, name, ours, theirs, options.rounds,
                                          options.attempts)
-            server.close()
+            for server in servers.values():
+                server.close()
     torch_side.use(options.batch, options.threads)
     return found
 
@@ -378,8 +400,9 @@ def main():
         paths, images, labels, right, seen = prepare(options, folder)
         report["input"] = {"right": right, "of": seen,
                            "images": "CIFAR-10" if options.data else "random"}
-        if "memory" in wanted:
-            report["memory"] = run_memory(options, paths)
+        works = [row[7:] for row in wanted if row.startswith("memory-")]
+        if works:
+            report["memory"] = run_memory(options, works, paths)
         torch_side = Torch(options, paths["weights"], images, labels)
         server = Server(options, arch=options.arch, batch=options.batch, **paths)
         report["versions"] = {"torch": torch_side.torch.__version__,
@@ -391,9 +414,10 @@ def main():
         server.close()
         report["rounds"].update(run_engine(options, gate, wanted, torch_side, paths))
         report["rounds"].update(run_starts(options, gate, wanted, paths))
-        if "search" in wanted:
-            report["rounds"]["search"], report["search"] = run_search(options, gate, torch_side,
-                                                                      paths, folder)
+        for name in ("search", "search-fmn"):
+            if name in wanted:
+                report["rounds"][name], report[name] = run_search(options, name, gate, torch_side,
+                                                                  paths, folder)
         prober.close()
     report["best_probe"] = gate.best
     report["rows"] = [summarise(gate, name, rounds) for name, rounds in report["rounds"].items()]

@@ -68,6 +68,9 @@ class Torch:
             self.made["train"] = net, sgd
         return self.made["train"]
 
+    def autocast(self, bf16):
+        return self.torch.autocast("cpu", dtype=self.torch.bfloat16, enabled=bf16)
+
     def timed(self, function, repetitions):
         times = []
         for _ in range(repetitions):
@@ -76,22 +79,23 @@ class Torch:
             times.append(1e3 * (time.perf_counter() - began))
         return times, result
 
-    def train(self, repetitions):
+    def train(self, repetitions, bf16=False):
         net, sgd = self.trainee()
 
         def step():
-            loss = self.F.cross_entropy(net(self.images), self.labels)
+            with self.autocast(bf16):
+                loss = self.F.cross_entropy(net(self.images), self.labels)
             sgd.zero_grad(set_to_none=True)
             loss.backward()
             sgd.step()
             return loss.item()
         return self.timed(step, repetitions)
 
-    def infer(self, repetitions, folded=False):
+    def infer(self, repetitions, folded=False, bf16=False):
         net = self.frozen(folded)
 
         def run():
-            with self.torch.no_grad():
+            with self.torch.no_grad(), self.autocast(bf16):
                 return net(self.images)
         return self.timed(run, repetitions)
 
@@ -106,14 +110,15 @@ class Torch:
         delta = delta * self.torch.clamp(eps / size.clamp(min=1e-30), max=1.0)
         return (x + delta).clamp(0, 1)
 
-    def pgd(self, repetitions, folded=False):
+    def pgd(self, repetitions, folded=False, bf16=False):
         net = self.frozen(folded)
 
         def run():
             a = self.images
             for _ in range(PGD_STEPS):
                 a = a.detach().requires_grad_(True)
-                loss = self.F.cross_entropy(net(a), self.labels, reduction="sum")
+                with self.autocast(bf16):
+                    loss = self.F.cross_entropy(net(a), self.labels, reduction="sum")
                 gradient, = self.torch.autograd.grad(loss, a)
                 a = self.step_l2(a.detach(), self.images, gradient, PGD_STEP, PGD_EPS)
             return a

@@ -1,4 +1,4 @@
-"""Which code computes convolutions: forced, or measured and kept in a file."""
+"""Which code computes convolutions: forced, or measured and kept in a file; plans in bf16."""
 import os
 import tempfile
 import unittest
@@ -34,6 +34,24 @@ class Convolutions(unittest.TestCase):
                                           width=8)
                 with self.assertRaisesRegex(amun.FormatError, "tuned.json"):
                     model.predict(images)
+
+    def test_precision(self):
+        images = np.linspace(0, 1, 8 * 64, dtype="f4").reshape(8, 1, 8, 8)
+        logits, bytes_wanted = {}, {}
+        for precision in ("f32", "bf16"):
+            with amun.Context(precision=precision, threads=1) as context:
+                model = amun.Model.create("digits", context=context, channels=1, height=8, width=8)
+                try:
+                    logits[precision] = model.predict(images)
+                except amun.UnsupportedError as error:
+                    self.assertIn("oneDNN", str(error))
+                    return
+                bytes_wanted[precision] = model.estimate_memory(512, "train")
+        gap = np.abs(logits["f32"] - logits["bf16"]).max()
+        self.assertTrue(0 < gap < 0.01, gap)
+        self.assertLess(bytes_wanted["bf16"], 0.75 * bytes_wanted["f32"])
+        with self.assertRaisesRegex(amun.InvalidArgumentError, "'f16'"):
+            amun.Context(precision="f16")
 
 
 if __name__ == "__main__":

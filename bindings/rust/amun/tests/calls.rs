@@ -32,6 +32,10 @@ fn errors_have_status_and_message() {
         Context::new(&ContextOptions { memory_limit: 10_000, ..Default::default() }).unwrap();
     let error = Model::create(&small, "resnet20", &ModelOptions::default()).unwrap_err();
     assert!(matches!(error, Error::OutOfMemory(_)), "{error:?}");
+
+    let precision = Precision(3);
+    let error = Context::new(&ContextOptions { precision, ..Default::default() }).unwrap_err();
+    assert!(matches!(&error, Error::InvalidArgument(text) if text.contains("precision")), "{error:?}");
 }
 
 /// The numbers are those of the headers, by way of the library.
