@@ -27,12 +27,12 @@ enum {
     AMUN_CONV_OWN = 3       /**< the library's own Winograd where it can run, else direct */
 };
 
-/** How numbers between two layers, and their gradients, lie in memory. Weights, their gradients,
- *  statistics of batch norm, losses, logits, vectors per image and images themselves are float in any
- *  case, and so is all arithmetic: BF16 halves the memory that is passed from layer to layer, and rounds
- *  there (8 bits, to nearest, ties to even). Predictions, attacks and training all take it; a flip found
- *  by an attack is checked again in float, and power iterations and clipping compute in float alone.
- *  docs/performance.md says what it costs and gains. @since 0.1 */
+/** How numbers between two layers, and their gradients, lie in memory while a network is trained or
+ *  attacked. BF16 halves that memory, and rounds there (8 bits, to nearest, ties to even). Weights, their
+ *  gradients, statistics of batch norm, losses, logits, vectors per image and images themselves are float
+ *  in any case, and so is all arithmetic. Predictions, and with them accuracies, audits and certificates,
+ *  are float throughout; a flip found by an attack is looked at once more that way. Power iterations and
+ *  clipping know float alone. docs/performance.md says what BF16 costs and gains. @since 0.1 */
 typedef int32_t amun_precision;
 enum {
     AMUN_PRECISION_AUTO = 0, /**< AMUN_PRECISION in the environment ("f32", "bf16"), else F32 */
@@ -62,7 +62,7 @@ typedef struct amun_context_options {
     amun_conv_choice conv;   /**< default AUTO: AMUN_CONV in the environment ("auto", "direct",
                                   "winograd", "own"), else the file or the fixed rule. Where CPU or oneDNN
                                   lack what is asked for, compiling a plan gives UNSUPPORTED */
-    amun_precision precision; /**< default AUTO. BF16 without oneDNN: compiling a plan gives UNSUPPORTED */
+    amun_precision precision; /**< default AUTO. BF16 without oneDNN: training and attacks give UNSUPPORTED */
 } amun_context_options;
 
 /** @since 0.1 */

@@ -32,7 +32,6 @@ typedef struct amun__probe {
     const amun__victim *victim;
     amun__plan **plans; /* [victim->count] */
     amun__mode mode;
-    int32_t f32; /* whatever the context's precision */
     size_t capacity, batch, pixels, classes;
     /* several models only */
     float *logits, *seed, *diff; /* [capacity][classes] x 2, [capacity][pixels] */
@@ -40,9 +39,6 @@ typedef struct amun__probe {
 } amun__probe;
 amun_status amun__probe_open(amun__probe *probe, amun_context *ctx, const amun__victim *victim,
                              size_t capacity, amun__mode mode);
-/* For logits alone, in f32. */
-amun_status amun__probe_open_f32(amun__probe *probe, amun_context *ctx, const amun__victim *victim,
-                                 size_t capacity);
 amun_status amun__probe_resize(amun__probe *probe, size_t batch); /* batch <= capacity */
 /* Frees the plans; resize() before the next pass. */
 void amun__probe_drop(amun__probe *probe);

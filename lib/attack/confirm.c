@@ -1,5 +1,5 @@
-/* confirm.c - flips seen by a bf16 plan, looked at once more in f32: what an attack returns as
- * flipped is flipped for the model as it is, not as bf16 rounds it. */
+/* confirm.c - flips seen by a bf16 plan, looked at once more by one that predicts, in f32: what an
+ * attack returns as flipped is flipped for the model as it is, not as bf16 rounds it. */
 #include "attack/attack_private.h"
 
 bool amun__confirm_needed(const amun__job *job)
@@ -14,7 +14,7 @@ amun_status amun__confirm_open(amun__workspace *space, size_t capacity)
     AMUN__CHECK(amun__calloc(job->ctx, &c->rows, capacity, sizeof *c->rows));
     AMUN__CHECK(amun__calloc(job->ctx, &c->images, capacity * job->pixels, sizeof(float)));
     AMUN__CHECK(amun__calloc(job->ctx, &c->logits, capacity * job->classes, sizeof(float)));
-    return amun__probe_open_f32(&c->probe, job->ctx, &job->victim, capacity);
+    return amun__probe_open(&c->probe, job->ctx, &job->victim, capacity, AMUN__MODE_INFER);
 }
 
 void amun__confirm_close(amun__workspace *space)

@@ -162,10 +162,11 @@ static amun_status open_ensemble(amun__probe *probe)
     return AMUN_OK;
 }
 
-static amun_status open_probe(amun__probe *probe, amun_context *ctx, const amun__victim *victim,
-                              size_t capacity, amun__mode mode)
+amun_status amun__probe_open(amun__probe *probe, amun_context *ctx, const amun__victim *victim,
+                             size_t capacity, amun__mode mode)
 {
     int64_t c, h, w, classes;
+    memset(probe, 0, sizeof *probe);
     probe->ctx = ctx;
     probe->victim = victim;
     probe->capacity = capacity;
@@ -178,23 +179,7 @@ static amun_status open_probe(amun__probe *probe, amun_context *ctx, const amun_
     if (victim->count > 1) {
         AMUN__CHECK(open_ensemble(probe));
     }
-    return AMUN_OK;
-}
-
-amun_status amun__probe_open(amun__probe *probe, amun_context *ctx, const amun__victim *victim,
-                             size_t capacity, amun__mode mode)
-{
-    memset(probe, 0, sizeof *probe);
-    AMUN__CHECK(open_probe(probe, ctx, victim, capacity, mode));
     return amun__probe_resize(probe, capacity);
-}
-
-amun_status amun__probe_open_f32(amun__probe *probe, amun_context *ctx, const amun__victim *victim,
-                                 size_t capacity)
-{
-    memset(probe, 0, sizeof *probe);
-    probe->f32 = 1;
-    return open_probe(probe, ctx, victim, capacity, AMUN__MODE_INFER);
 }
 
 void amun__probe_drop(amun__probe *probe)
@@ -217,8 +202,8 @@ amun_status amun__probe_resize(amun__probe *probe, size_t batch)
     }
     probe->batch = 0;
     for (size_t i = 0; i < probe->victim->count; i++) {
-        AMUN__CHECK((probe->f32 ? amun__model_lease_f32 : amun__model_lease)(
-            probe->victim->models[i], (int64_t)batch, probe->mode, &probe->plans[i]));
+        AMUN__CHECK(amun__model_lease(probe->victim->models[i], (int64_t)batch, probe->mode,
+                                      &probe->plans[i]));
     }
     probe->batch = batch;
     return AMUN_OK;

@@ -84,7 +84,7 @@ amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, s
     AMUN__TRY(amun__calloc(job->ctx, &space->seed, classes, sizeof(double)));
     AMUN__TRY(amun__calloc(job->ctx, &space->labels, capacity, sizeof *space->labels));
     memset(space->labels, -1, capacity * sizeof *space->labels);
-    if (amun__confirm_needed(job)) {
+    if (mode == AMUN__MODE_ATTACK && amun__confirm_needed(job)) {
         AMUN__TRY(amun__confirm_open(space, capacity));
     }
     AMUN__TRY(amun__probe_open(&space->probe, job->ctx, &job->victim, capacity, mode));

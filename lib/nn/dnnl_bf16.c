@@ -194,7 +194,7 @@ static amun_status emit_conversion(rewriting *r, const amun__instr *around, amun
     return amun__code_emit(&r->m->code, &instr);
 }
 
-static void forget(rewriting *r, int32_t slot)
+static void drop_copies(rewriting *r, int32_t slot)
 {
     int32_t kept = 0;
     for (int32_t i = 0; i < r->recent_count; i++) {
@@ -210,7 +210,7 @@ static void forget(rewriting *r, int32_t slot)
  * its two readers runs. */
 static int32_t recall(rewriting *r, int32_t slot, const amun__instr *reader)
 {
-    forget(r, -1);
+    drop_copies(r, -1);
     for (int32_t i = 0; i < r->recent_count; i++) {
         if (r->recent[i].slot == slot) {
             amun__instr *widen = &r->m->code.target->items[r->recent[i].item];
@@ -301,7 +301,7 @@ static amun_status rewrite(rewriting *r, amun__instr instr)
     find_operands(r, &instr);
     for (int32_t i = 0; i < r->operand_count; i++) {
         if (r->operands[i].written) {
-            forget(r, r->operands[i].ref->slot);
+            drop_copies(r, r->operands[i].ref->slot);
         }
     }
     if (!knows_bf16(r->m, &instr)) {

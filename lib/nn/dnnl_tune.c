@@ -32,7 +32,7 @@ static amun_status has_winograd(const amun__dnnl_plan *m, bool *has)
     const int64_t src[4] = {16, 64, 16, 16}, weights[4] = {64, 64, 3, 3};
     shim_pool pool = {0};
     dnnl_primitive_desc_t pd = NULL;
-    int32_t src_md, weights_md;
+    int32_t src_md = -1, weights_md = -1;
     amun_status status = shim_pool_tag(&pool, m->plan->ctx, &src_md, 4, src, dnnl_format_tag_any);
     if (status == AMUN_OK) {
         status = shim_pool_tag(&pool, m->plan->ctx, &weights_md, 4, weights, dnnl_format_tag_any);

@@ -122,9 +122,6 @@ struct amun__plan {
  * or f64 only. */
 amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
                               int64_t batch, amun__mode mode, const amun__backend *backend);
-/* The same in f32, whatever the context says. */
-amun_status amun__plan_create_f32(amun__plan **out, amun_context *ctx, const amun__params *params,
-                                  int64_t batch, amun__mode mode);
 
 /* ref_f64 only: output of a node [batch][channels][height][width] after forward, in double. */
 const double *amun__ref_f64_output(const amun__plan *plan, int32_t node);

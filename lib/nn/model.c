@@ -215,8 +215,8 @@ void amun__model_end_write(amun_model *model)
 
 /* ---- plans ---------------------------------------------------------------------------------- */
 
-static amun_status lease(const amun_model *model, int64_t batch, amun__mode mode, int32_t precision,
-                         amun__plan **out)
+amun_status amun__model_lease(const amun_model *model, int64_t batch, amun__mode mode,
+                              amun__plan **out)
 {
     amun_model *self = (amun_model *)(uintptr_t)model;
     int32_t threads = amun__threads_count(model->object.ctx);
@@ -224,8 +224,7 @@ static amun_status lease(const amun_model *model, int64_t batch, amun__mode mode
     pthread_mutex_lock(&self->lock);
     for (amun__plan **link = &self->idle; *link != NULL; link = &(*link)->next) {
         amun__plan *plan = *link;
-        if (plan->batch == batch && plan->mode == mode && plan->threads == threads &&
-            plan->precision == precision) {
+        if (plan->batch == batch && plan->mode == mode && plan->threads == threads) {
             *link = plan->next;
             plan->next = NULL;
             *out = plan;
@@ -236,21 +235,7 @@ static amun_status lease(const amun_model *model, int64_t batch, amun__mode mode
     if (*out != NULL) {
         return AMUN_OK;
     }
-    return precision == AMUN_PRECISION_F32
-               ? amun__plan_create_f32(out, model->object.ctx, &model->params, batch, mode)
-               : amun__plan_create(out, model->object.ctx, &model->params, batch, mode, NULL);
-}
-
-amun_status amun__model_lease(const amun_model *model, int64_t batch, amun__mode mode,
-                              amun__plan **out)
-{
-    return lease(model, batch, mode, amun__context_precision(model->object.ctx), out);
-}
-
-amun_status amun__model_lease_f32(const amun_model *model, int64_t batch, amun__mode mode,
-                                  amun__plan **out)
-{
-    return lease(model, batch, mode, AMUN_PRECISION_F32, out);
+    return amun__plan_create(out, model->object.ctx, &model->params, batch, mode, NULL);
 }
 
 void amun__model_release(const amun_model *model, amun__plan *plan)

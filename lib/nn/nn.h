@@ -49,9 +49,6 @@ amun_status amun__model_copy(amun_model **out, const amun_model *source);
 /* A plan from the model's free list, compiled if there is none. Give it back with release. */
 amun_status amun__model_lease(const amun_model *model, int64_t batch, amun__mode mode,
                               amun__plan **out);
-/* The same in f32, whatever the context's precision: for results that others are checked against. */
-amun_status amun__model_lease_f32(const amun_model *model, int64_t batch, amun__mode mode,
-                                  amun__plan **out);
 void amun__model_release(const amun_model *model, amun__plan *plan);
 /* Frees a leased plan, instead of giving it back; NULL is fine. */
 void amun__plan_destroy(amun__plan *plan);

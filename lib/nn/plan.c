@@ -27,14 +27,19 @@ static amun_status check_choices(const amun_context *ctx, int32_t precision)
     return AMUN_OK;
 }
 
-static amun_status create(amun__plan **out, amun_context *ctx, const amun__params *params,
-                          int64_t batch, amun__mode mode, const amun__backend *backend,
-                          int32_t precision)
+/* Predictions stay f32: nothing waits there for a way back, so that bf16 would save nothing. */
+static int32_t precision_of(const amun_context *ctx, amun__mode mode)
+{
+    return mode == AMUN__MODE_INFER ? AMUN_PRECISION_F32 : amun__context_precision(ctx);
+}
+
+amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
+                              int64_t batch, amun__mode mode, const amun__backend *backend)
 {
     amun__plan *plan = NULL;
     *out = NULL;
     if (backend == NULL) {
-        AMUN__CHECK(check_choices(ctx, precision));
+        AMUN__CHECK(check_choices(ctx, precision_of(ctx, mode)));
     }
     AMUN__CHECK(amun__calloc(ctx, &plan, 1, sizeof *plan));
     plan->ctx = ctx;
@@ -45,7 +50,7 @@ static amun_status create(amun__plan **out, amun_context *ctx, const amun__param
     plan->batch = batch;
     plan->mode = mode;
     plan->threads = amun__threads_count(ctx);
-    plan->precision = precision;
+    plan->precision = precision_of(ctx, mode);
     amun_status status = plan->backend->create(plan);
     if (status != AMUN_OK) {
         amun__plan_destroy(plan);
@@ -53,18 +58,6 @@ static amun_status create(amun__plan **out, amun_context *ctx, const amun__param
     }
     *out = plan;
     return AMUN_OK;
-}
-
-amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
-                              int64_t batch, amun__mode mode, const amun__backend *backend)
-{
-    return create(out, ctx, params, batch, mode, backend, amun__context_precision(ctx));
-}
-
-amun_status amun__plan_create_f32(amun__plan **out, amun_context *ctx, const amun__params *params,
-                                  int64_t batch, amun__mode mode)
-{
-    return create(out, ctx, params, batch, mode, NULL, AMUN_PRECISION_F32);
 }
 
 void amun__plan_destroy(amun__plan *plan)

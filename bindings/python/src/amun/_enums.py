@@ -53,13 +53,13 @@ class ConvChoice(enum.IntEnum):
 
 
 class Precision(enum.IntEnum):
-    """How numbers between two layers, and their gradients, lie in memory. Weights, their
-    gradients, statistics of batch norm, losses, logits, vectors per image and images themselves
-    are float in any case, and so is all arithmetic: BF16 halves the memory that is passed from
-    layer to layer, and rounds there (8 bits, to nearest, ties to even). Predictions, attacks
-    and training all take it; a flip found by an attack is checked again in float, and power
-    iterations and clipping compute in float alone. docs/performance.md says what it costs and
-    gains.
+    """How numbers between two layers, and their gradients, lie in memory while a network is
+    trained or attacked. BF16 halves that memory, and rounds there (8 bits, to nearest, ties to
+    even). Weights, their gradients, statistics of batch norm, losses, logits, vectors per image
+    and images themselves are float in any case, and so is all arithmetic. Predictions, and with
+    them accuracies, audits and certificates, are float throughout; a flip found by an attack is
+    looked at once more that way. Power iterations and clipping know float alone.
+    docs/performance.md says what BF16 costs and gains.
 
     Members:
       AUTO: AMUN_PRECISION in the environment ("f32", "bf16"), else F32

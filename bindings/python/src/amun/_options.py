@@ -59,7 +59,7 @@ class ContextOptions(Options):
       conv: default AUTO: AMUN_CONV in the environment ("auto", "direct", "winograd", "own"), else
           the file or the fixed rule. Where CPU or oneDNN lack what is asked for, compiling a plan
           gives UNSUPPORTED
-      precision: default AUTO. BF16 without oneDNN: compiling a plan gives UNSUPPORTED
+      precision: default AUTO. BF16 without oneDNN: training and attacks give UNSUPPORTED
     """
     _c_name = "amun_context_options"
     _init = "amun_context_options_init"

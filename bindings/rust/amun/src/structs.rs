@@ -14,7 +14,7 @@ pub struct ContextOptions {
     pub tune_cache: Option<String>,
     /// default AUTO: AMUN_CONV in the environment ("auto", "direct", "winograd", "own"), else the file or the fixed rule. Where CPU or oneDNN lack what is asked for, compiling a plan gives UNSUPPORTED
     pub conv: ConvChoice,
-    /// default AUTO. BF16 without oneDNN: compiling a plan gives UNSUPPORTED
+    /// default AUTO. BF16 without oneDNN: training and attacks give UNSUPPORTED
     pub precision: Precision,
 }
 
