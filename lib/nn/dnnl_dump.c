@@ -99,7 +99,20 @@ static size_t image_bytes(const amun__winograd *w, bool dst)
     int64_t block = dst ? w->dst_block : w->src_block;
     int64_t channels = ((dst ? w->dst_channels : w->src_channels) + block - 1) / block * block;
     int64_t pixels = dst ? w->dst_height * w->dst_width : w->src_height * w->src_width;
-    return (size_t)(w->batch * channels * pixels) * sizeof(float);
+    const bool half = dst ? w->dst_bf16 : w->src_bf16;
+    return (size_t)(w->batch * channels * pixels) * (half ? 2 : sizeof(float));
+}
+
+static const char *block_name(int64_t block)
+{
+    return block == 8 ? "nChw8c" : "nChw16c";
+}
+
+static void describe_norm(char line[LINE], const amun__norm *n)
+{
+    const int64_t channels = (n->channels + n->block - 1) / n->block * n->block;
+    append(line, n->bf16 ? "dst bf16" : "dst", block_name(n->block),
+           (size_t)(n->batch * channels * n->pixels) * (n->bf16 ? 2 : sizeof(float)));
 }
 
 static void describe_winograd(char line[LINE], const amun__instr *instr)
@@ -110,9 +123,8 @@ static void describe_winograd(char line[LINE], const amun__instr *instr)
         return;
     }
     bool grad = instr->kind == AMUN__INSTR_WINOGRAD_GRAD;
-    append(line, "src", w->src_block == 8 ? "nChw8c" : "nChw16c", image_bytes(w, false));
-    append(line, grad ? "diff_dst" : "dst", w->dst_block == 8 ? "nChw8c" : "nChw16c",
-           image_bytes(w, true));
+    append(line, w->src_bf16 ? "src bf16" : "src", block_name(w->src_block), image_bytes(w, false));
+    append(line, grad ? "diff_dst" : "dst", block_name(w->dst_block), image_bytes(w, true));
 }
 
 static void dump_list(const amun__dnnl_plan *m, const amun__list *list, const char *title)
@@ -124,10 +136,12 @@ static void dump_list(const amun__dnnl_plan *m, const amun__list *list, const ch
                        instr->label[0] != '\0' ? instr->label : amun__instr_name(instr->kind));
         if (instr->kind == AMUN__INSTR_PRIMITIVE) {
             describe_primitive(line, &m->primitives[instr->primitive]);
+        } else if (instr->kind == AMUN__INSTR_NORM || instr->kind == AMUN__INSTR_NORM_DIFF) {
+            describe_norm(line, &instr->norm);
         } else if (instr->label[0] != '\0') {
             describe_winograd(line, instr);
         } else {
-            append(line, "dst", "in place", instr->n * sizeof(float));
+            append(line, "dst", "in place", instr->n * (instr->bf16 ? 2 : sizeof(float)));
         }
         amun__log(m->plan->ctx, AMUN__LOG_PLAN, "plan %s %d: %s", title, i, line);
     }

@@ -21,20 +21,32 @@ enum { LEAST_TILES = 4, LEAST_TILES_TRAINING = 32 };
  * products. */
 static bool right_shape(const amun__winograd *w, bool trains)
 {
-    const int64_t least = trains ? LEAST_TILES_TRAINING : LEAST_TILES;
-    int64_t tiles = (w->dst_height + 3) / 4 * ((w->dst_width + 3) / 4);
+    const bool up = w->step == AMUN__WINOGRAD_UP, same = w->step == AMUN__WINOGRAD_SAME;
+    const int64_t least = trains || !same ? LEAST_TILES_TRAINING : LEAST_TILES;
+    const int64_t height = up ? w->src_height : w->dst_height;
+    const int64_t width = up ? w->src_width : w->dst_width;
+    int64_t tiles = (height + 3) / 4 * ((width + 3) / 4);
     int64_t few = w->src_channels < w->dst_channels ? w->src_channels : w->dst_channels;
     int64_t filled = (w->dst_channels + 15) / 16 * 16;
-    int64_t pixels = w->dst_height * w->dst_width; /* of 16 that a tile could have: */
+    int64_t pixels = height * width; /* of 16 that a tile could have: */
     return few >= 16 && w->batch * tiles >= least && 5 * w->dst_channels >= 4 * filled &&
            pixels >= (few < 64 ? 12 : 9) * tiles;
 }
 
+/* Stride 2 with one row and column of zeros around. */
+static bool halves(const amun__node *node)
+{
+    return node->stride[0] == 2 && node->stride[1] == 2 && node->pad[0] == 1 && node->pad[1] == 1 &&
+           node->padding == AMUN__PADDING_ZERO;
+}
+
 bool amun__dnnl_has_choice(const amun__node *node)
 {
+    const bool same =
+        node->stride[0] == 1 && node->stride[1] == 1 && node->pad[0] <= 2 && node->pad[1] <= 2;
     return node->kind == AMUN__NODE_CONV2D && node->kernel[0] == 3 && node->kernel[1] == 3 &&
-           node->stride[0] == 1 && node->stride[1] == 1 && node->dilation[0] == 1 &&
-           node->dilation[1] == 1 && node->groups == 1 && node->pad[0] <= 2 && node->pad[1] <= 2;
+           node->dilation[0] == 1 && node->dilation[1] == 1 && node->groups == 1 &&
+           (same || halves(node));
 }
 
 amun_status amun__dnnl_block_of(amun__dnnl_plan *m, int64_t *block, int32_t md,
@@ -71,7 +83,8 @@ amun_status amun__dnnl_winograd_wins(amun__dnnl_plan *m, bool *out, amun__winogr
                           .dst_channels = node->channels,
                           .dst_height = node->height,
                           .dst_width = node->width,
-                          .pad = {padded ? 0 : node->pad[0], padded ? 0 : node->pad[1]}};
+                          .pad = {padded ? 0 : node->pad[0], padded ? 0 : node->pad[1]},
+                          .step = halves(node) ? AMUN__WINOGRAD_DOWN : AMUN__WINOGRAD_SAME};
     const int64_t src_dims[4] = {w->batch, w->src_channels, w->src_height, w->src_width};
     const int64_t dst_dims[4] = {w->batch, w->dst_channels, w->dst_height, w->dst_width};
     AMUN__CHECK(amun__dnnl_block_of(m, &w->src_block, src_md, src_dims));
@@ -111,8 +124,8 @@ static amun_status emit_filters(amun__dnnl_plan *m, amun__ref *out, amun__instr 
 
 static void name(amun__instr *instr, const char *what, const amun__node *node)
 {
-    (void)snprintf(instr->label, sizeof instr->label, "%s %s [amun_wino_4x3:avx2]", what,
-                   node->name != NULL ? node->name : "");
+    (void)snprintf(instr->label, sizeof instr->label, "%s %s [amun_wino_%s:avx2]", what,
+                   node->name != NULL ? node->name : "", halves(node) ? "4x2s2" : "4x3");
 }
 
 amun_status amun__dnnl_emit_winograd(amun__dnnl_plan *m, const amun__dnnl_winograd *o)

@@ -1,5 +1,5 @@
-/* winograd.c - Winograd's F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308): which tiles are worked on
- * together, where their numbers lie, which thread does them. */
+/* winograd.c - Winograd's convolutions (Lavin and Gray, arXiv 1509.09308): which tiles are worked
+ * on together, where their numbers lie, which thread does them. */
 #include "nn/winograd_kernels.h"
 
 #include "nn/bf16.h"
@@ -41,12 +41,12 @@ enum {
 
 static bool large_filters(const wino_layout *at)
 {
-    return WINO_POINTS * 4 * at->src_blocks * 8 * at->dst_blocks * 16 > LARGE_FILTERS;
+    return at->u_points * 4 * at->src_blocks * 8 * at->dst_blocks * 16 > LARGE_FILTERS;
 }
 
 static int64_t chunk_tiles(const wino_layout *at, int32_t threads)
 {
-    int64_t per_tile = WINO_POINTS * 4 * (at->src_blocks * 8 + at->dst_blocks * 16);
+    int64_t per_tile = 4 * (at->v_points * at->src_blocks * 8 + at->m_points * at->dst_blocks * 16);
     int64_t chunk = CHUNK_BYTES / per_tile,
             least = large_filters(at) ? CHUNK_LEAST_LARGE : CHUNK_LEAST;
     int64_t chunks = ceil_div(at->tiles, chunk < least ? least : chunk);
@@ -56,8 +56,16 @@ static int64_t chunk_tiles(const wino_layout *at, int32_t threads)
 
 static wino_layout lay_out(const amun__winograd *w, int32_t threads)
 {
-    wino_layout at = {.tiles_h = ceil_div(w->dst_height, 4),
-                      .tiles_w = ceil_div(w->dst_width, 4),
+    const bool up = w->step == AMUN__WINOGRAD_UP, down = w->step == AMUN__WINOGRAD_DOWN;
+    wino_layout at = {.tiles_h = ceil_div(up ? w->src_height : w->dst_height, 4),
+                      .tiles_w = ceil_div(up ? w->src_width : w->dst_width, 4),
+                      .v_points = up     ? WINO_SMALL
+                                  : down ? WINO_LARGE
+                                         : WINO_SAME,
+                      .m_points = up     ? WINO_LARGE
+                                  : down ? WINO_SMALL
+                                         : WINO_SAME,
+                      .u_points = up || down ? WINO_LARGE : WINO_SAME,
                       .src_blocks = ceil_div(w->src_channels, w->src_block) * w->src_block / 8,
                       .dst_blocks = ceil_div(w->dst_channels, 16)};
     at.tiles = w->batch * at.tiles_h * at.tiles_w;
@@ -74,12 +82,13 @@ static wino_layout lay_out(const amun__winograd *w, int32_t threads)
 
 size_t amun__winograd_filter_floats(const amun__winograd *w)
 {
-    return (size_t)(WINO_POINTS * lay_out(w, 1).u);
+    const wino_layout at = lay_out(w, 1);
+    return (size_t)(at.u_points * at.u);
 }
 
 static int64_t worker_floats(const wino_layout *at)
 {
-    return WINO_POINTS * (at->v + at->m);
+    return at->v_points * at->v + at->m_points * at->m;
 }
 
 size_t amun__winograd_scratch_floats(const amun__winograd *w, int32_t threads)
@@ -116,13 +125,27 @@ void amun__winograd_filters(const amun__winograd *w, float *dst, const float *we
     (void)threads; /* without OpenMP */
     const wino_layout at = lay_out(w, 1);
     const int64_t sources = at.src_blocks * 8, blocks = at.dst_blocks * sources;
+    const bool same = w->step == AMUN__WINOGRAD_SAME;
 #pragma omp parallel for schedule(static) num_threads(threads) if (blocks >= PARALLEL_FROM)
     for (int64_t i = 0; i < blocks; i++) {
         _Alignas(32) float g[9 * WINO_COLUMNS];
         gather(g, w, weights, i % sources, i / sources, by_data);
-        amun__wino_filter_avx2(dst + i * WINO_COLUMNS, at.u, g);
+        (same ? amun__wino_filter_avx2 : amun__wino_down_filter_avx2)(dst + i * WINO_COLUMNS, at.u,
+                                                                      g);
     }
 }
+
+/* The three stages of a pass. */
+static const struct {
+    void (*src)(const wino_chunk *c, float *v, const void *src);
+    void (*gemm)(const wino_chunk *c, float *m, const float *v, const float *u);
+    void (*dst)(const wino_chunk *c, void *dst, const float *m, const amun__winograd_tail *tail);
+} stages[] = {
+    [AMUN__WINOGRAD_SAME] = {amun__wino_src_avx2, amun__wino_gemm_avx2, amun__wino_dst_avx2},
+    [AMUN__WINOGRAD_DOWN] = {amun__wino_down_src_avx2, amun__wino_down_gemm_avx2,
+                             amun__wino_down_dst_avx2},
+    [AMUN__WINOGRAD_UP] = {amun__wino_up_src_avx2, amun__wino_up_gemm_avx2, amun__wino_up_dst_avx2},
+};
 
 void amun__winograd_run(const amun__winograd *w, void *dst, const void *src, const float *filters,
                         const amun__winograd_tail *tail, float *scratch, int32_t threads)
@@ -132,7 +155,7 @@ void amun__winograd_run(const amun__winograd *w, void *dst, const void *src, con
     int64_t next = 0;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (int32_t worker = 0; worker < threads; worker++) {
-        float *v = scratch + worker * worker_floats(&at), *m = v + WINO_POINTS * at.v;
+        float *v = scratch + worker * worker_floats(&at), *m = v + at.v_points * at.v;
         for (;;) { /* whoever is free takes the next one: tiles do not depend on each other */
             int64_t i;
 #pragma omp atomic capture
@@ -142,9 +165,9 @@ void amun__winograd_run(const amun__winograd *w, void *dst, const void *src, con
             }
             wino_chunk c = {.w = w, .at = &at, .first = i * at.chunk};
             c.count = at.tiles - c.first < at.chunk ? at.tiles - c.first : at.chunk;
-            amun__wino_src_avx2(&c, v, src);
-            amun__wino_gemm_avx2(&c, m, v, filters);
-            amun__wino_dst_avx2(&c, dst, m, tail);
+            stages[w->step].src(&c, v, src);
+            stages[w->step].gemm(&c, m, v, filters);
+            stages[w->step].dst(&c, dst, m, tail);
         }
     }
 }
@@ -201,7 +224,7 @@ static grad_plan plan_grad(const amun__winograd *w, int32_t threads)
     at->m_block = at->chunk * WINO_COLUMNS;
     at->v = odd_lines(at->src_blocks * at->v_block);
     at->m = odd_lines(at->dst_blocks * at->m_block);
-    plan.part = WINO_POINTS * (at->u + at->v + at->m);
+    plan.part = at->u_points * at->u + at->v_points * at->v + at->m_points * at->m;
     return plan;
 }
 
@@ -217,17 +240,29 @@ static wino_chunk chunk_from(const amun__winograd *w, const wino_layout *at, int
     return (wino_chunk){w, at, first, end - first < size ? end - first : size};
 }
 
+/* Images and gradients of a chunk to V and to M. */
+static void transform(const wino_chunk *c, float *v, float *m, const void *src,
+                      const void *diff_dst)
+{
+    const bool same = c->w->step == AMUN__WINOGRAD_SAME;
+    if (v != NULL) {
+        stages[c->w->step].src(c, v, src);
+    }
+    if (m != NULL) {
+        (same ? amun__wino_diff_avx2 : amun__wino_down_diff_avx2)(c, m, diff_dst);
+    }
+}
+
 /* One thread: every parts-th chunk. */
 static void grad_alone(const amun__winograd *w, const grad_plan *plan, int64_t part, float *u,
                        const void *src, const void *diff_dst)
 {
     const wino_layout *at = &plan->at;
-    float *v = u + WINO_POINTS * at->u, *m = v + WINO_POINTS * at->v;
+    float *v = u + at->u_points * at->u, *m = v + at->v_points * at->v;
     for (int64_t first = part * at->chunk; first < at->tiles; first += plan->parts * at->chunk) {
         const wino_chunk c = chunk_from(w, at, first, at->chunk, at->tiles);
-        amun__wino_src_avx2(&c, v, src);
-        amun__wino_diff_avx2(&c, m, diff_dst);
-        for (int64_t i = 0; i < WINO_POINTS * at->dst_blocks; i++) {
+        transform(&c, v, m, src, diff_dst);
+        for (int64_t i = 0; i < at->u_points * at->dst_blocks; i++) {
             amun__wino_outer_avx2(&c, u, v, m, i / at->dst_blocks, i % at->dst_blocks,
                                   first != part * at->chunk);
         }
@@ -238,20 +273,17 @@ static void grad_alone(const amun__winograd *w, const grad_plan *plan, int64_t p
 static void grad_together(const amun__winograd *w, const wino_layout *at, int64_t first, float *u,
                           const void *src, const void *diff_dst)
 {
-    float *v = u + WINO_POINTS * at->u, *m = v + WINO_POINTS * at->v;
+    float *v = u + at->u_points * at->u, *m = v + at->v_points * at->v;
     const wino_chunk all = chunk_from(w, at, first, at->chunk, at->tiles);
     const int64_t sixes = ceil_div(all.count, WINO_ROWS);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < 2 * sixes; i++) {
         wino_chunk six = chunk_from(w, at, first + i / 2 * WINO_ROWS, WINO_ROWS, first + all.count);
-        if (i % 2 == 0) {
-            amun__wino_src_avx2(&six, v + i / 2 * at->v_tiles, src);
-        } else {
-            amun__wino_diff_avx2(&six, m + i / 2 * at->m_tiles, diff_dst);
-        }
+        transform(&six, i % 2 == 0 ? v + i / 2 * at->v_tiles : NULL,
+                  i % 2 == 0 ? NULL : m + i / 2 * at->m_tiles, src, diff_dst);
     }
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < WINO_POINTS * at->dst_blocks; i++) {
+    for (int64_t i = 0; i < at->u_points * at->dst_blocks; i++) {
         amun__wino_outer_avx2(&all, u, v, m, i / at->dst_blocks, i % at->dst_blocks, first > 0);
     }
 }
@@ -276,10 +308,12 @@ static void grad_sums(const amun__winograd *w, const grad_plan *plan, float *scr
 /* 16 dst channels' filters of one src channel, the parts added up. */
 static void grad_filters(float g[9 * WINO_COLUMNS], const grad_plan *plan, const float *u)
 {
-    amun__wino_grad_avx2(g, u, plan->at.u);
+    void (*const back)(float *, const float *, int64_t) =
+        plan->at.u_points == WINO_SAME ? amun__wino_grad_avx2 : amun__wino_down_grad_avx2;
+    back(g, u, plan->at.u);
     for (int64_t part = 1; part < plan->parts; part++) {
         _Alignas(32) float more[9 * WINO_COLUMNS];
-        amun__wino_grad_avx2(more, u + part * plan->part, plan->at.u);
+        back(more, u + part * plan->part, plan->at.u);
         for (int64_t i = 0; i < 9 * WINO_COLUMNS; i++) {
             g[i] += more[i];
         }

@@ -1,9 +1,18 @@
-/* winograd.h - our own F(4x4, 3x3) for 3x3 convolutions with stride 1 in f32: forward, by data (the
- * same with turned filters) and by weights. For CPUs on which oneDNN has only direct ones. */
+/* winograd.h - our own Winograd for 3x3 convolutions in f32, forward, by data and by weights: with stride
+ * 1 F(4x4, 3x3), by data the same with turned filters; with stride 2 F(4x4, 2x2) over the four images of
+ * even and odd rows and columns. For CPUs on which oneDNN has only direct ones. */
 #ifndef AMUN__WINOGRAD_H
 #define AMUN__WINOGRAD_H
 
 #include "core/core.h"
+
+/* Which way a pass goes. DOWN: a convolution with stride 2 and one row and column of padding; dst has
+ * half the rows and columns, rounded up. UP: its pass by data, where `src` is the gradient of its dst. */
+typedef enum amun__winograd_step {
+    AMUN__WINOGRAD_SAME = 0,
+    AMUN__WINOGRAD_DOWN,
+    AMUN__WINOGRAD_UP
+} amun__winograd_step;
 
 /* One pass. Images are [batch][channels / block][height][width][block] with a block of 8 or 16; the
  * channels that fill the last block are zeros, in src and in dst. By data, `src` is the gradient of
@@ -12,7 +21,8 @@ typedef struct amun__winograd {
     int64_t batch;
     int64_t src_channels, src_height, src_width, src_block;
     int64_t dst_channels, dst_height, dst_width, dst_block;
-    int64_t pad[2]; /* 0, 1, 2: rows above and below, columns left and right */
+    int64_t pad[2]; /* 0, 1, 2: rows above and below, columns left and right; SAME alone */
+    amun__winograd_step step;
     bool src_bf16, dst_bf16; /* images in memory as bf16, not float */
 } amun__winograd;
 
@@ -28,7 +38,9 @@ static inline amun__winograd amun__winograd_turned(const amun__winograd *f)
                             .dst_height = f->src_height,
                             .dst_width = f->src_width,
                             .dst_block = f->src_block,
-                            .pad = {2 - f->pad[0], 2 - f->pad[1]}};
+                            .pad = {2 - f->pad[0], 2 - f->pad[1]},
+                            .step = f->step == AMUN__WINOGRAD_DOWN ? AMUN__WINOGRAD_UP
+                                                                   : AMUN__WINOGRAD_SAME};
 }
 
 /* What follows the sum of products, as oneDNN's post-ops: dst = relu(conv + bias + dst). */

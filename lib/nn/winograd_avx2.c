@@ -191,7 +191,7 @@ AVX2_FUNCTION void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const flo
 {
     const wino_layout *at = c->at;
     const int64_t rows = (c->count + WINO_ROWS - 1) / WINO_ROWS;
-    for (int64_t point = 0; point < WINO_POINTS; point++) {
+    for (int64_t point = 0; point < WINO_SAME; point++) {
         for (int64_t j = 0; j < at->dst_blocks; j++) {
             const float *b = u + point * at->u + j * at->src_blocks * 8 * WINO_COLUMNS;
             for (int64_t i = 0; i < rows; i++) {

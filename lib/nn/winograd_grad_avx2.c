@@ -92,7 +92,8 @@ AVX2_FUNCTION void amun__wino_outer_avx2(const wino_chunk *c, float *u, const fl
                                          const float *m, int64_t point, int64_t j, bool add)
 {
     const wino_layout *at = c->at;
-    const float *b = m + point * at->m + j * at->m_block;
+    const int64_t of_m = at->u_points == WINO_SAME ? point : wino_small_of(point);
+    const float *b = m + of_m * at->m + j * at->m_block;
     float *to = u + point * at->u + j * at->src_blocks * 8 * WINO_COLUMNS;
     for (int64_t i = 0; i < at->src_blocks * 2; i++, to += 4 * WINO_COLUMNS) {
         const float *a = v + point * at->v + i / 2 * at->v_block + i % 2 * 4;

@@ -4,21 +4,27 @@
 
 #include "nn/winograd.h"
 
+/* Products per tile: SAME 6 x 6. With stride 2 a row of the larger image's tile has 9 parts: 5 points
+ * for its odd rows, which meet two rows of the filter, and 4 for its even ones, which meet one; the same
+ * for columns. A row of the smaller image's tile has 5: those 4 are its first 4. */
 enum {
-    WINO_POINTS = 36, /* products per tile: 6 x 6 */
+    WINO_SAME = 36,
+    WINO_LARGE = 81,
+    WINO_SMALL = 25,
     WINO_ROWS = 6,    /* tiles per block of the matrix product */
     WINO_COLUMNS = 16 /* output channels per block */
 };
 
-/* Where a chunk's numbers lie. V: [36][tile blocks][src blocks][6][8], M: [36][tile blocks][dst
- * blocks][6][16], by weights with the blocks of channels outermost, V: [36][src blocks][tiles][8]
- * and M: [36][dst blocks][tiles][16]; U: [36][dst blocks][8 * src blocks][16]. The 36 parts lie
- * `v`, `m`, `u` floats apart, odd numbers of cache lines, so that they do not fall into the same
+/* Where a chunk's numbers lie. V: [v_points][tile blocks][src blocks][6][8], M: [m_points][tile
+ * blocks][dst blocks][6][16], by weights with the blocks of channels outermost, V: [v_points][src
+ * blocks][tiles][8] and M: [m_points][dst blocks][tiles][16]; U: [u_points][dst blocks][8 * src
+ * blocks][16]. The parts lie `v`, `m`, `u` floats apart, odd numbers of cache lines, so that they do not fall into the same
  * cache set. */
 typedef struct wino_layout {
     int64_t tiles_h, tiles_w, tiles; /* tiles: of the whole batch */
     int64_t src_blocks, dst_blocks;  /* of 8, of 16 channels */
     int64_t chunk;                   /* tiles worked on at once, a multiple of 6 */
+    int64_t v_points, m_points, u_points;
     int64_t v, m, u;
     int64_t v_tiles, v_block, m_tiles, m_block; /* from 6 tiles, from a block, to the next */
 } wino_layout;
@@ -48,6 +54,13 @@ static inline int64_t wino_plane_at(int64_t image, int64_t b, int64_t channels, 
     return (image * blocks + from / block) * pixels * block + from % block;
 }
 
+/* Of a part of the larger image's tile: the smaller one's that belongs to it. */
+static inline int64_t wino_small_of(int64_t part)
+{
+    const int64_t y = part / 9, x = part % 9;
+    return (y < 5 ? y : y - 5) * 5 + (x < 5 ? x : x - 5);
+}
+
 static inline int64_t wino_clip(int64_t x, int64_t low, int64_t high)
 {
     return x < low ? low : x > high ? high : x;
@@ -71,5 +84,18 @@ void amun__wino_gather_avx2(float *g, const float *from, int64_t stride, bool tu
 /* One block of 16 dst channels with one src channel: g [9][16] to 36 x 16, `stride` floats apart.
  */
 void amun__wino_filter_avx2(float *u, int64_t stride, const float *g);
+
+/* The same stages with stride 2: DOWN, UP, and by weights of DOWN. */
+void amun__wino_down_src_avx2(const wino_chunk *c, float *v, const void *src);
+void amun__wino_down_gemm_avx2(const wino_chunk *c, float *m, const float *v, const float *u);
+void amun__wino_down_dst_avx2(const wino_chunk *c, void *dst, const float *m,
+                              const amun__winograd_tail *tail);
+void amun__wino_up_src_avx2(const wino_chunk *c, float *v, const void *src);
+void amun__wino_up_gemm_avx2(const wino_chunk *c, float *m, const float *v, const float *u);
+void amun__wino_up_dst_avx2(const wino_chunk *c, void *dst, const float *m,
+                            const amun__winograd_tail *tail);
+void amun__wino_down_diff_avx2(const wino_chunk *c, float *m, const void *diff_dst);
+void amun__wino_down_filter_avx2(float *u, int64_t stride, const float *g);
+void amun__wino_down_grad_avx2(float *g, const float *u, int64_t stride);
 
 #endif

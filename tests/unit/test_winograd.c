@@ -1,6 +1,7 @@
-/* Our Winograd convolutions against sums in double, in both block sizes: forward with bias, ReLU
- * and a residual sum, by data, by weights; the same bytes again (by weights: with as many threads);
- * images in bf16 against the same in float; and that plans take them where they should. */
+/* Our Winograd convolutions against sums in double, in both block sizes: with stride 1 and 2:
+ * forward with bias, ReLU and a residual sum, by data, by weights; the same bytes again (by
+ * weights: with as many threads); images in bf16 against the same in float; and that plans take
+ * them where they should. */
 #include <stdlib.h>
 
 #include "nets.h"
@@ -11,31 +12,38 @@
 
 typedef struct form {
     int64_t batch, src_channels, dst_channels, height, width, pad[2], src_block, dst_block;
+    int64_t stride; /* 2: with pad 1 */
 } form;
 
 static const form forms[] = {
-    {1, 16, 16, 8, 8, {1, 1}, 8, 8},    {5, 20, 13, 9, 7, {1, 1}, 8, 8},
-    {2, 20, 13, 9, 7, {1, 1}, 16, 8},   {3, 16, 40, 4, 4, {1, 1}, 8, 16},
-    {5, 33, 24, 5, 11, {0, 1}, 16, 16}, {1, 8, 8, 3, 3, {0, 0}, 8, 8},
-    {2, 3, 16, 6, 6, {2, 0}, 8, 8},     {1, 16, 16, 1, 1, {1, 1}, 8, 8},
-    {2, 16, 16, 5, 1, {1, 1}, 16, 16},  {128, 16, 16, 4, 4, {1, 1}, 8, 8},
-    {1, 64, 48, 16, 16, {1, 1}, 8, 8},  {1, 256, 300, 4, 5, {2, 2}, 8, 8},
-    {20, 16, 32, 13, 14, {1, 1}, 8, 8},
+    {1, 16, 16, 8, 8, {1, 1}, 8, 8, 1},    {5, 20, 13, 9, 7, {1, 1}, 8, 8, 1},
+    {2, 20, 13, 9, 7, {1, 1}, 16, 8, 1},   {3, 16, 40, 4, 4, {1, 1}, 8, 16, 1},
+    {5, 33, 24, 5, 11, {0, 1}, 16, 16, 1}, {1, 8, 8, 3, 3, {0, 0}, 8, 8, 1},
+    {2, 3, 16, 6, 6, {2, 0}, 8, 8, 1},     {1, 16, 16, 1, 1, {1, 1}, 8, 8, 1},
+    {2, 16, 16, 5, 1, {1, 1}, 16, 16, 1},  {128, 16, 16, 4, 4, {1, 1}, 8, 8, 1},
+    {1, 64, 48, 16, 16, {1, 1}, 8, 8, 1},  {1, 256, 300, 4, 5, {2, 2}, 8, 8, 1},
+    {20, 16, 32, 13, 14, {1, 1}, 8, 8, 1}, {1, 16, 16, 8, 8, {1, 1}, 8, 8, 2},
+    {3, 20, 13, 9, 7, {1, 1}, 8, 8, 2},    {2, 20, 33, 16, 18, {1, 1}, 16, 8, 2},
+    {5, 16, 40, 1, 2, {1, 1}, 8, 16, 2},   {128, 16, 16, 4, 4, {1, 1}, 8, 8, 2},
+    {2, 64, 48, 32, 32, {1, 1}, 8, 8, 2},  {9, 256, 300, 8, 5, {1, 1}, 8, 8, 2},
+    {4, 8, 16, 3, 17, {1, 1}, 16, 16, 2},
 };
 enum { FORMS = (int)(sizeof forms / sizeof forms[0]) };
 
 static amun__winograd winograd_of(const form *f)
 {
-    return (amun__winograd){.batch = f->batch,
-                            .src_channels = f->src_channels,
-                            .src_height = f->height,
-                            .src_width = f->width,
-                            .src_block = f->src_block,
-                            .dst_channels = f->dst_channels,
-                            .dst_height = f->height + 2 * f->pad[0] - 2,
-                            .dst_width = f->width + 2 * f->pad[1] - 2,
-                            .dst_block = f->dst_block,
-                            .pad = {f->pad[0], f->pad[1]}};
+    return (amun__winograd){
+        .batch = f->batch,
+        .src_channels = f->src_channels,
+        .src_height = f->height,
+        .src_width = f->width,
+        .src_block = f->src_block,
+        .dst_channels = f->dst_channels,
+        .dst_height = f->stride == 2 ? (f->height + 1) / 2 : f->height + 2 * f->pad[0] - 2,
+        .dst_width = f->stride == 2 ? (f->width + 1) / 2 : f->width + 2 * f->pad[1] - 2,
+        .step = f->stride == 2 ? AMUN__WINOGRAD_DOWN : AMUN__WINOGRAD_SAME,
+        .dst_block = f->dst_block,
+        .pad = {f->pad[0], f->pad[1]}};
 }
 
 /* ---- images in blocks -------------------------------------------------------------------------
@@ -105,7 +113,8 @@ static void oracle_planes(const oracle *o, int64_t n, int64_t d, int64_t s)
     for (int64_t y = 0; y < w->dst_height; y++) {
         for (int64_t x = 0; x < w->dst_width; x++, dst++) {
             for (int64_t k = 0; k < 9; k++) {
-                int64_t h = y + k / 3 - w->pad[0], v = x + k % 3 - w->pad[1];
+                const int64_t stride = w->step == AMUN__WINOGRAD_DOWN ? 2 : 1;
+                int64_t h = stride * y + k / 3 - w->pad[0], v = stride * x + k % 3 - w->pad[1];
                 if (h < 0 || h >= w->src_height || v < 0 || v >= w->src_width) {
                     continue;
                 }
