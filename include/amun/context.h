@@ -16,14 +16,15 @@ typedef void *(*amun_alloc_fn)(void *user_data, size_t size, size_t align);
 /** Takes back what amun_alloc_fn returned, with the same size and alignment. */
 typedef void (*amun_free_fn)(void *user_data, void *ptr, size_t size, size_t align);
 
-/** Which code computes 3x3 convolutions with stride 1; of all others there is but one, except that AUTO
+/** Which code computes 3x3 convolutions with stride 1, or 2 and one row and column of zeros around; of all
+ *  others there is but one, except that AUTO
  *  may compute linear maps of layers, as spectra, clipping and LOTOS need them, by rows of their weights
  *  (docs/performance.md). @since 0.1 */
 typedef int32_t amun_conv_choice;
 enum {
     AMUN_CONV_AUTO = 0,     /**< by a fixed rule on the shape (docs/performance.md), or as tuned */
     AMUN_CONV_DIRECT = 1,   /**< oneDNN's direct kernels everywhere */
-    AMUN_CONV_WINOGRAD = 2, /**< oneDNN's Winograd F(4x4, 3x3) where it takes the shape, else direct */
+    AMUN_CONV_WINOGRAD = 2, /**< oneDNN's Winograd F(4x4, 3x3) where it takes the shape (stride 1), else direct */
     AMUN_CONV_OWN = 3       /**< the library's own Winograd where it can run, else direct */
 };
 

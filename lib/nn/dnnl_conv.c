@@ -263,33 +263,80 @@ static bool is_reference(const_dnnl_primitive_desc_t pd)
     return strncmp(implementation_of(pd), "ref", 3) == 0;
 }
 
+/* Layouts of a pass by weights; bias -1: none. */
+typedef struct grad_layouts {
+    int32_t src, weights, bias, dst;
+} grad_layouts;
+
+/* Descriptors move when their pool grows, so they are looked up here and not before. */
+static dnnl_status_t create_by_weights(const amun__dnnl_plan *m, dnnl_primitive_desc_t *pd,
+                                       shim_op *op, const grad_layouts *layouts,
+                                       const amun__node *node)
+{
+    op->src = amun__dnnl_md(m, layouts->src);
+    op->weights = amun__dnnl_md(m, layouts->weights);
+    op->bias = amun__dnnl_md(m, layouts->bias);
+    op->dst = amun__dnnl_md(m, layouts->dst);
+    return create_conv(m, pd, AMUN__DNNL_BY_WEIGHTS, op, node);
+}
+
 /* oneDNN has no fast kernel for every pair of layouts (with AVX2 none for a plain image of one
  * channel and blocked gradients) and then takes its reference, up to 50 times slower. In plain
- * layouts there is always a matrix product: *diff and *md become a plain copy if that helps. */
+ * layouts there is always a matrix product: *diff and layouts->dst become a plain copy if that
+ * helps. */
 static amun_status avoid_reference(amun__dnnl_plan *m, int32_t s, shim_op *op,
-                                   dnnl_primitive_desc_t *pd, amun__ref *diff, int32_t *md)
+                                   dnnl_primitive_desc_t *pd, amun__ref *diff,
+                                   grad_layouts *layouts)
 {
     const amun__step *step = &m->program.steps[s];
     const amun__node *node = &m->plan->graph->nodes[step->node];
     dnnl_primitive_desc_t other = NULL;
-    int32_t plain;
+    grad_layouts plain = *layouts;
     amun_status status = AMUN_OK;
     if (!is_reference(*pd)) {
         return AMUN_OK;
     }
-    AMUN__CHECK(amun__dnnl_md_node(m, &plain, step->value, dnnl_nchw));
-    op->dst = amun__dnnl_md(m, plain);
-    if (create_conv(m, &other, AMUN__DNNL_BY_WEIGHTS, op, node) == dnnl_success &&
-        !is_reference(other)) {
+    AMUN__CHECK(amun__dnnl_md_node(m, &plain.dst, step->value, dnnl_nchw));
+    if (create_by_weights(m, &other, op, &plain, node) == dnnl_success && !is_reference(other)) {
         dnnl_primitive_desc_t slow = *pd;
         *pd = other;
         other = slow;
-        status = amun__dnnl_as_layout(m, diff, *diff, *md, plain, step->value);
-        *md = plain;
+        status = amun__dnnl_as_layout(m, diff, *diff, layouts->dst, plain.dst, step->value);
+        *layouts = plain;
     }
     if (other != NULL) {
         dnnl_primitive_desc_destroy(other);
     }
+    return status;
+}
+
+/* By oneDNN's primitive. */
+static amun_status emit_by_weights(amun__dnnl_plan *m, int32_t s, shim_op op, amun__ref bias,
+                                   grad_layouts layouts)
+{
+    const amun__step *step = &m->program.steps[s];
+    const amun__node *node = &m->plan->graph->nodes[step->node];
+    const amun__dnnl_saved *keep = &m->saved[s];
+    dnnl_primitive_desc_t pd = NULL;
+    int32_t index;
+    amun__ref target, diff = m->values[step->value].diff;
+    amun_status status;
+    dnnl_status_t created = create_by_weights(m, &pd, &op, &layouts, node);
+    if (created != dnnl_success) {
+        return amun__dnnl_fail(m, created, step->node, "convolution backward by weights");
+    }
+    AMUN__TRY(avoid_reference(m, s, &op, &pd, &diff, &layouts));
+    AMUN__TRY(amun__dnnl_md_query(m, &index, pd, dnnl_query_diff_weights_md));
+    AMUN__TRY(amun__dnnl_grad_target(m, &target, node->weight, keep->weights_md, index));
+    const amun__dnnl_argument args[] = {{DNNL_ARG_SRC, layouts.src, keep->src},
+                                        {DNNL_ARG_DIFF_DST, layouts.dst, diff},
+                                        {DNNL_ARG_DIFF_WEIGHTS, index, target},
+                                        {DNNL_ARG_DIFF_BIAS, layouts.bias, bias}};
+    note_used(m, step->node, AMUN__DNNL_BY_WEIGHTS, pd);
+    AMUN__TRY(amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_weights", args, 4));
+    AMUN__TRY(amun__dnnl_finish_grad(m, target, node->weight, keep->weights_md, index, step->node));
+fail:
+    dnnl_primitive_desc_destroy(pd);
     return status;
 }
 
@@ -298,46 +345,21 @@ static amun_status conv_backward_weights(amun__dnnl_plan *m, int32_t s, shim_op 
     const amun__step *step = &m->program.steps[s];
     const amun_graph *graph = m->plan->graph;
     const amun__node *node = &graph->nodes[step->node];
-    const amun__dnnl_value *v = &m->values[step->value];
-    const amun__dnnl_saved *keep = &m->saved[s];
-    dnnl_primitive_desc_t pd = NULL;
-    int32_t any, index, bias_md, diff_md = v->md;
+    grad_layouts layouts = {
+        .src = m->saved[s].src_md, .bias = -1, .dst = m->values[step->value].md};
+    amun__ref bias = {0};
     bool own;
-    amun__ref target, bias = {0}, diff = v->diff;
-    amun_status status;
-    AMUN__TRY(conv_weights_md(m, &any, node, dnnl_format_tag_any, dnnl_format_tag_any));
-    AMUN__TRY(amun__dnnl_md_add(m, &bias_md, 1, &node->channels, dnnl_x));
-    op.src = amun__dnnl_md(m, keep->src_md);
-    op.weights = amun__dnnl_md(m, any);
-    op.bias = node->bias >= 0 ? amun__dnnl_md(m, bias_md) : NULL;
-    op.dst = amun__dnnl_md(m, v->md);
-    dnnl_status_t created = create_conv(m, &pd, AMUN__DNNL_BY_WEIGHTS, &op, node);
-    if (created != dnnl_success) {
-        status = amun__dnnl_fail(m, created, step->node, "convolution backward by weights");
-        goto fail;
-    }
     if (node->bias >= 0) {
         bias = amun__code_param(graph, node->bias, AMUN__SPACE_GRADS);
+        AMUN__CHECK(amun__dnnl_md_add(m, &layouts.bias, 1, &node->channels, dnnl_x));
     }
-    AMUN__TRY(own_by_weights(m, s, bias, &own));
+    AMUN__CHECK(own_by_weights(m, s, bias, &own));
     if (own) {
-        goto fail; /* done */
+        return AMUN_OK;
     }
-    AMUN__TRY(avoid_reference(m, s, &op, &pd, &diff, &diff_md));
-    AMUN__TRY(amun__dnnl_md_query(m, &index, pd, dnnl_query_diff_weights_md));
-    AMUN__TRY(amun__dnnl_grad_target(m, &target, node->weight, keep->weights_md, index));
-    const amun__dnnl_argument args[] = {{DNNL_ARG_SRC, keep->src_md, keep->src},
-                                        {DNNL_ARG_DIFF_DST, diff_md, diff},
-                                        {DNNL_ARG_DIFF_WEIGHTS, index, target},
-                                        {DNNL_ARG_DIFF_BIAS, bias_md, bias}};
-    note_used(m, step->node, AMUN__DNNL_BY_WEIGHTS, pd);
-    AMUN__TRY(amun__dnnl_emit_primitive(m, pd, step->node, "conv diff_weights", args, 4));
-    AMUN__TRY(amun__dnnl_finish_grad(m, target, node->weight, keep->weights_md, index, step->node));
-fail:
-    if (pd != NULL) {
-        dnnl_primitive_desc_destroy(pd);
-    }
-    return status;
+    AMUN__CHECK(
+        conv_weights_md(m, &layouts.weights, node, dnnl_format_tag_any, dnnl_format_tag_any));
+    return emit_by_weights(m, s, op, bias, layouts);
 }
 
 /* From the gradient of the step's value to that of its source, in a new slot. */

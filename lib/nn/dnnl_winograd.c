@@ -10,19 +10,22 @@ bool amun__dnnl_stops_at_avx2(void)
     return amun__winograd_available() && (isa & avx2) == avx2 && (isa & avx512) != avx512;
 }
 
-enum { LEAST_TILES = 4, LEAST_TILES_TRAINING = 32 };
+enum { LEAST_TILES = 4, LEAST_TILES_STRIDED = 16, LEAST_TILES_TRAINING = 32 };
 
 /* The fixed rule, by the pass's shape and the plan's mode alone, so that every run chooses the
  * same. Where it says yes in training, forward and by weights measured faster than oneDNN's,
  * filters transformed anew each time: 1.04 times with 16 channels by weights, 2 to 8 times from 64
- * on (docs/performance.md). By data is the work of forward. Fewer tiles do not pay for filters that
- * change; where they stay, one block of tiles does. Tiles that hang over the edge and channels that
- * fill a block of 16 up are computed for nothing, and with few channels the transforms outweigh the
+ * on, with stride 2 1.2 to 2.5 times (docs/performance.md). By data is the work of forward. Fewer
+ * tiles do not pay for filters that change; where they stay, one block of tiles does, or three with
+ * stride 2, where filters grow 9 times. Tiles that hang over the edge and channels that fill a
+ * block of 16 up are computed for nothing, and with few channels the transforms outweigh the
  * products. */
 static bool right_shape(const amun__winograd *w, bool trains)
 {
     const bool up = w->step == AMUN__WINOGRAD_UP, same = w->step == AMUN__WINOGRAD_SAME;
-    const int64_t least = trains || !same ? LEAST_TILES_TRAINING : LEAST_TILES;
+    const int64_t least = trains ? LEAST_TILES_TRAINING
+                          : same ? LEAST_TILES
+                                 : LEAST_TILES_STRIDED;
     const int64_t height = up ? w->src_height : w->dst_height;
     const int64_t width = up ? w->src_width : w->dst_width;
     int64_t tiles = (height + 3) / 4 * ((width + 3) / 4);

@@ -36,14 +36,14 @@ class Dtype(enum.IntEnum):
 
 
 class ConvChoice(enum.IntEnum):
-    """Which code computes 3x3 convolutions with stride 1; of all others there is but one, except
-    that AUTO may compute linear maps of layers, as spectra, clipping and LOTOS need them, by
-    rows of their weights (docs/performance.md).
+    """Which code computes 3x3 convolutions with stride 1, or 2 and one row and column of zeros
+    around; of all others there is but one, except that AUTO may compute linear maps of layers,
+    as spectra, clipping and LOTOS need them, by rows of their weights (docs/performance.md).
 
     Members:
       AUTO: by a fixed rule on the shape (docs/performance.md), or as tuned
       DIRECT: oneDNN's direct kernels everywhere
-      WINOGRAD: oneDNN's Winograd F(4x4, 3x3) where it takes the shape, else direct
+      WINOGRAD: oneDNN's Winograd F(4x4, 3x3) where it takes the shape (stride 1), else direct
       OWN: the library's own Winograd where it can run, else direct
     """
     AUTO = 0
