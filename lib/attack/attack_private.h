@@ -57,7 +57,8 @@ amun_status amun__job_finish(amun__job *job, size_t row, const amun_attack_recor
 amun_status amun__job_tick(const amun__job *job, uint64_t step, uint64_t total);
 bool amun__job_failed(const amun_attack_record *record);
 
-/* ---- workspace (workspace.c) ------------------------------------------------------------------ */
+/* ---- workspace (workspace.c) ------------------------------------------------------------------
+ */
 
 /* What the second look in f32 at flips of bf16 plans needs (confirm.c); all zero in f32. */
 typedef struct amun__confirm {
@@ -86,7 +87,8 @@ amun_status amun__workspace_open(amun__workspace *space, const amun__job *job, s
 amun_status amun__workspace_resize(amun__workspace *space, size_t batch);
 /* The same for good: `batch` is smaller, and the larger plan's memory is given back. */
 amun_status amun__workspace_shrink(amun__workspace *space, size_t batch);
-/* Fills logits. Where they say that an image is not of the class in `labels`, they are those of f32. */
+/* Fills logits. Where they say that an image is not of the class in `labels`, they are those of
+ * f32. */
 amun_status amun__workspace_forward(amun__workspace *space, const float *images);
 amun_status amun__workspace_backward(amun__workspace *space);
 void amun__workspace_close(amun__workspace *space); /* also after a failed open */

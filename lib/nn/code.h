@@ -57,12 +57,12 @@ typedef struct amun__instr {
     int32_t node, bn;                  /* NORMALISE, PAD, UNPAD; FOLD */
     amun__ref bias, scratch;           /* WINOGRAD... */
     amun__winograd winograd;
-    amun__norm norm;                   /* NORM... of node `node` */
-    int32_t of_batch;                  /* NORM writes mean and variance, NORM_DIFF follows them */
-    amun__ref mean, variance;          /* NORM... */
-    amun__ref diff_scale, diff_shift;  /* NORM_DIFF; none: not wanted */
+    amun__norm norm;                  /* NORM... of node `node` */
+    int32_t of_batch;                 /* NORM writes mean and variance, NORM_DIFF follows them */
+    amun__ref mean, variance;         /* NORM... */
+    amun__ref diff_scale, diff_shift; /* NORM_DIFF; none: not wanted */
     int32_t threads, by_data;
-    int32_t sum; /* WINOGRAD, convolutions among the primitives: dst is added to */
+    int32_t sum;         /* WINOGRAD, convolutions among the primitives: dst is added to */
     uint8_t only_input;  /* backward: skipped unless diff_src is wanted */
     uint8_t only_params; /* backward: skipped unless diff_params is wanted */
     uint8_t bf16;        /* elementwise, STRIDED: all operands are bf16 */

@@ -58,7 +58,7 @@ struct amun_graph {
     int32_t param_count, param_capacity;
     int32_t tracked_count; /* batch norms */
     int32_t frozen;
-    int32_t bare; /* may do without trainable parameters */
+    int32_t bare;            /* may do without trainable parameters */
     size_t trainable, total; /* floats; valid once frozen */
 };
 
@@ -111,15 +111,15 @@ struct amun__plan {
     amun__mode mode;
     int32_t threads;
     int32_t precision; /* AMUN_PRECISION_F32 or _BF16 */
-    uint64_t version; /* of the params that were packed last; 0 = never */
-    uint64_t bytes;   /* all that the plan holds after its first run, for estimates */
+    uint64_t version;  /* of the params that were packed last; 0 = never */
+    uint64_t bytes;    /* all that the plan holds after its first run, for estimates */
     int32_t has_forward;
     void *impl;
     struct amun__plan *next; /* free list */
 };
 
-/* backend NULL: the best one of this build. In the context's precision; the plain C backends have f32
- * or f64 only. */
+/* backend NULL: the best one of this build. In the context's precision; the plain C backends have
+ * f32 or f64 only. */
 amun_status amun__plan_create(amun__plan **out, amun_context *ctx, const amun__params *params,
                               int64_t batch, amun__mode mode, const amun__backend *backend);
 

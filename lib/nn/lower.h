@@ -37,7 +37,7 @@ void amun__lower_free(amun__program *program, amun_context *ctx);
 typedef struct amun__slot {
     size_t bytes, offset;
     int32_t first, last; /* first and last moment of use, inclusive */
-    int32_t bf16;        /* what lies there is bf16, not float */
+    int32_t bf16;        /* whether bf16 lies there: dnnl_bf16.c decides */
 } amun__slot;
 
 typedef struct amun__arena {

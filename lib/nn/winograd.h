@@ -1,13 +1,14 @@
-/* winograd.h - our own Winograd for 3x3 convolutions in f32, forward, by data and by weights: with stride
- * 1 F(4x4, 3x3), by data the same with turned filters; with stride 2 F(4x4, 2x2) over the four images of
- * even and odd rows and columns. For CPUs on which oneDNN has only direct ones. */
+/* winograd.h - our own Winograd for 3x3 convolutions in f32, forward, by data and by weights: with
+ * stride 1 F(4x4, 3x3), by data the same with turned filters; with stride 2 F(4x4, 2x2) over the
+ * four images of even and odd rows and columns. For CPUs on which oneDNN has only direct ones. */
 #ifndef AMUN__WINOGRAD_H
 #define AMUN__WINOGRAD_H
 
 #include "core/core.h"
 
-/* Which way a pass goes. DOWN: a convolution with stride 2 and one row and column of padding; dst has
- * half the rows and columns, rounded up. UP: its pass by data, where `src` is the gradient of its dst. */
+/* Which way a pass goes. DOWN: a convolution with stride 2 and one row and column of padding; dst
+ * has half the rows and columns, rounded up. UP: its pass by data, where `src` is the gradient of
+ * its dst. */
 typedef enum amun__winograd_step {
     AMUN__WINOGRAD_SAME = 0,
     AMUN__WINOGRAD_DOWN,
@@ -51,8 +52,8 @@ typedef struct amun__winograd_tail {
 
 bool amun__winograd_available(void); /* the CPU has AVX2 and FMA */
 
-/* oneDNN has AVX2 here and nothing better, so that its convolutions are direct ones (dnnl_winograd.c).
- * With AVX-512 ours have not been measured and are not chosen by themselves. */
+/* oneDNN has AVX2 here and nothing better, so that its convolutions are direct ones
+ * (dnnl_winograd.c). With AVX-512 ours have not been measured and are not chosen by themselves. */
 bool amun__dnnl_stops_at_avx2(void);
 
 /* Plain images, [batch][channels][pixels], to blocks of 8 channels, and back. */

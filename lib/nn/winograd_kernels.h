@@ -4,9 +4,9 @@
 
 #include "nn/winograd.h"
 
-/* Products per tile: SAME 6 x 6. With stride 2 a row of the larger image's tile has 9 parts: 5 points
- * for its odd rows, which meet two rows of the filter, and 4 for its even ones, which meet one; the same
- * for columns. A row of the smaller image's tile has 5: those 4 are its first 4. */
+/* Products per tile: SAME 6 x 6. With stride 2 a row of the larger image's tile has 9 parts: 5
+ * points for its odd rows, which meet two rows of the filter, and 4 for its even ones, which meet
+ * one; the same for columns. A row of the smaller image's tile has 5: those 4 are its first 4. */
 enum {
     WINO_SAME = 36,
     WINO_LARGE = 81,
@@ -18,8 +18,8 @@ enum {
 /* Where a chunk's numbers lie. V: [v_points][tile blocks][src blocks][6][8], M: [m_points][tile
  * blocks][dst blocks][6][16], by weights with the blocks of channels outermost, V: [v_points][src
  * blocks][tiles][8] and M: [m_points][dst blocks][tiles][16]; U: [u_points][dst blocks][8 * src
- * blocks][16]. The parts lie `v`, `m`, `u` floats apart, odd numbers of cache lines, so that they do not fall into the same
- * cache set. */
+ * blocks][16]. The parts lie `v`, `m`, `u` floats apart, odd numbers of cache lines, so that they
+ * do not fall into the same cache set. */
 typedef struct wino_layout {
     int64_t tiles_h, tiles_w, tiles; /* tiles: of the whole batch */
     int64_t src_blocks, dst_blocks;  /* of 8, of 16 channels */
