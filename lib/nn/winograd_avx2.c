@@ -159,31 +159,13 @@ AVX2_FUNCTION void amun__wino_src_avx2(const wino_chunk *c, float *v, const void
 
 /* ---- M = V U -------------------------------------------------------------------------------- */
 
-/* 6 tiles by 16 channels; a: [depth / 8][6][8], b: [depth][16]. */
+/* 6 tiles by 16 channels. */
 AVX2_INLINE void block_product(float *m, const float *a, const float *b, int64_t blocks)
 {
-    v8 sum[WINO_ROWS][2];
-    for (int r = 0; r < WINO_ROWS; r++) {
-        sum[r][0] = sum[r][1] = _mm256_setzero_ps();
-    }
-    for (int64_t i = 0; i < blocks; i++, a += WINO_ROWS * 8, b += 8 * WINO_COLUMNS) {
-#pragma GCC unroll 8
-        for (int k = 0; k < 8; k++) {
-            v8 b0 = _mm256_load_ps(b + k * WINO_COLUMNS);
-            v8 b1 = _mm256_load_ps(b + k * WINO_COLUMNS + 8);
-#pragma GCC unroll 6
-            for (int r = 0; r < WINO_ROWS; r++) {
-                v8 x = _mm256_broadcast_ss(a + r * 8 + k);
-                sum[r][0] = _mm256_fmadd_ps(x, b0, sum[r][0]);
-                sum[r][1] = _mm256_fmadd_ps(x, b1, sum[r][1]);
-            }
-        }
-    }
-#pragma GCC unroll 6
-    for (int r = 0; r < WINO_ROWS; r++) {
-        _mm256_store_ps(m + r * WINO_COLUMNS, sum[r][0]);
-        _mm256_store_ps(m + r * WINO_COLUMNS + 8, sum[r][1]);
-    }
+    wino_block sum;
+    wino_clear(&sum);
+    wino_add_products(&sum, a, b, blocks);
+    wino_store_block(m, &sum);
 }
 
 AVX2_FUNCTION void amun__wino_gemm_avx2(const wino_chunk *c, float *m, const float *v,
@@ -251,22 +233,6 @@ AVX2_INLINE void dst_tile(const target *t, const float *m, int64_t stride, v8 bi
     }
 }
 
-/* The bias of 8 channels, with zeros past the last. */
-AVX2_INLINE v8 bias_at(const amun__winograd *w, const float *bias, int64_t from)
-{
-    if (bias == NULL) {
-        return _mm256_setzero_ps();
-    }
-    if (from + 8 <= w->dst_channels) {
-        return _mm256_loadu_ps(bias + from);
-    }
-    float some[8] = {0};
-    for (int64_t i = from; i < w->dst_channels; i++) {
-        some[i - from] = bias[i];
-    }
-    return _mm256_loadu_ps(some);
-}
-
 AVX2_INLINE void dst_tiles(const wino_chunk *c, void *dst, const float *m,
                            const amun__winograd_tail *tail, bool bf16)
 {
@@ -285,7 +251,7 @@ AVX2_INLINE void dst_tiles(const wino_chunk *c, void *dst, const float *m,
             t.at = wino_plane_at(tile.image, b, w->dst_channels, w->dst_block, pixels) +
                    tile.y * t.row + tile.x * t.pixel;
             dst_tile(&t, from + b / 2 * c->at->m_block + b % 2 * 8, c->at->m,
-                     bias_at(w, tail->bias, b * 8), tail, bf16);
+                     wino_bias_at(w, tail->bias, b * 8), tail, bf16);
         }
     }
 }

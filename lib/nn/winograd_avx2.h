@@ -1,4 +1,5 @@
-/* winograd_avx2.h - one-dimensional transforms of F(4, 3) over vectors of 8 channels. Points 0,
+/* winograd_avx2.h - what the AVX2 kernels share: blocks of products, and one-dimensional transforms
+ * of F(4, 3) over vectors of 8 channels. Points 0,
  * +-5/8, +-3/2 and infinity: half the rounding error of 0, +-1, +-2 (measured; after Barabasz and
  * others, "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural
  * Networks", ACM TOMS 46(4), 2020). The matrices follow from the points by Toom and Cook's
@@ -7,6 +8,7 @@
 #define AMUN__WINOGRAD_AVX2_H
 
 #include "nn/avx2.h"
+#include "nn/winograd_kernels.h"
 
 #define WINO_A 0.625f
 #define WINO_B 1.5f
@@ -14,6 +16,65 @@
 #define WINO_B2 (WINO_B * WINO_B)
 #define WINO_NA (2 * WINO_A2 * (WINO_A2 - WINO_B2)) /* prod_{q != A} (A - q), the same for -A */
 #define WINO_NB (2 * WINO_B2 * (WINO_B2 - WINO_A2))
+
+/* ---- blocks of 6 tiles by 16 channels -------------------------------------------------------- */
+
+typedef struct wino_block {
+    v8 sum[WINO_ROWS][2];
+} wino_block;
+
+AVX2_INLINE void wino_clear(wino_block *block)
+{
+    for (int r = 0; r < WINO_ROWS; r++) {
+        block->sum[r][0] = block->sum[r][1] = v8_all(0);
+    }
+}
+
+/* a: [blocks][6][8], b: [8 * blocks][16]. */
+AVX2_INLINE void wino_add_products(wino_block *block, const float *a, const float *b,
+                                   int64_t blocks)
+{
+    for (int64_t i = 0; i < blocks; i++, a += WINO_ROWS * 8, b += 8 * WINO_COLUMNS) {
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; k++) {
+            v8 b0 = _mm256_load_ps(b + k * WINO_COLUMNS);
+            v8 b1 = _mm256_load_ps(b + k * WINO_COLUMNS + 8);
+#pragma GCC unroll 6
+            for (int r = 0; r < WINO_ROWS; r++) {
+                v8 x = _mm256_broadcast_ss(a + r * 8 + k);
+                block->sum[r][0] = _mm256_fmadd_ps(x, b0, block->sum[r][0]);
+                block->sum[r][1] = _mm256_fmadd_ps(x, b1, block->sum[r][1]);
+            }
+        }
+    }
+}
+
+AVX2_INLINE void wino_store_block(float *m, const wino_block *block)
+{
+#pragma GCC unroll 6
+    for (int r = 0; r < WINO_ROWS; r++) {
+        _mm256_store_ps(m + r * WINO_COLUMNS, block->sum[r][0]);
+        _mm256_store_ps(m + r * WINO_COLUMNS + 8, block->sum[r][1]);
+    }
+}
+
+/* The bias of 8 channels, with zeros past the last. */
+AVX2_INLINE v8 wino_bias_at(const amun__winograd *w, const float *bias, int64_t from)
+{
+    if (bias == NULL) {
+        return v8_all(0);
+    }
+    if (from + 8 <= w->dst_channels) {
+        return _mm256_loadu_ps(bias + from);
+    }
+    float some[8] = {0};
+    for (int64_t i = from; i < w->dst_channels; i++) {
+        some[i - from] = bias[i];
+    }
+    return _mm256_loadu_ps(some);
+}
+
+/* ---- one-dimensional transforms -------------------------------------------------------------- */
 
 /* v = B' d */
 AVX2_INLINE void wino_src_1d(v8 v[6], const v8 d[6])

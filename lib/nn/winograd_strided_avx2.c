@@ -8,7 +8,7 @@
 #include "nn/winograd_kernels.h"
 
 #if defined(__x86_64__)
-#include "nn/avx2.h"
+#include "nn/winograd_avx2.h"
 
 enum { LARGE = 9, SMALL = 5 }; /* parts of a row, see WINO_LARGE */
 
@@ -250,34 +250,15 @@ typedef struct terms {
     int64_t count;
 } terms;
 
-/* 6 tiles by 16 channels; a: [depth / 8][6][8], b: [depth][16]. */
+/* 6 tiles by 16 channels. */
 AVX2_INLINE void block_sum(float *m, const terms *t, int64_t blocks)
 {
-    v8 sum[WINO_ROWS][2];
-    for (int r = 0; r < WINO_ROWS; r++) {
-        sum[r][0] = sum[r][1] = v8_all(0);
-    }
+    wino_block sum;
+    wino_clear(&sum);
     for (int64_t s = 0; s < t->count; s++) {
-        const float *a = t->a[s], *b = t->b[s];
-        for (int64_t i = 0; i < blocks; i++, a += WINO_ROWS * 8, b += 8 * WINO_COLUMNS) {
-#pragma GCC unroll 8
-            for (int k = 0; k < 8; k++) {
-                v8 b0 = _mm256_load_ps(b + k * WINO_COLUMNS);
-                v8 b1 = _mm256_load_ps(b + k * WINO_COLUMNS + 8);
-#pragma GCC unroll 6
-                for (int r = 0; r < WINO_ROWS; r++) {
-                    v8 x = _mm256_broadcast_ss(a + r * 8 + k);
-                    sum[r][0] = _mm256_fmadd_ps(x, b0, sum[r][0]);
-                    sum[r][1] = _mm256_fmadd_ps(x, b1, sum[r][1]);
-                }
-            }
-        }
+        wino_add_products(&sum, t->a[s], t->b[s], blocks);
     }
-#pragma GCC unroll 6
-    for (int r = 0; r < WINO_ROWS; r++) {
-        _mm256_store_ps(m + r * WINO_COLUMNS, sum[r][0]);
-        _mm256_store_ps(m + r * WINO_COLUMNS + 8, sum[r][1]);
-    }
+    wino_store_block(m, &sum);
 }
 
 /* The parts of the larger tile that belong to part `small` of the smaller one. */
@@ -389,16 +370,6 @@ AVX2_INLINE void large_out(const target *t, const float *m, int64_t stride, bool
     }
 }
 
-/* The bias of 8 channels, with zeros past the last. */
-AVX2_INLINE v8 bias_at(const amun__winograd *w, const float *bias, int64_t from)
-{
-    float some[8] = {0};
-    for (int64_t i = from; bias != NULL && i < from + 8 && i < w->dst_channels; i++) {
-        some[i - from] = bias[i];
-    }
-    return _mm256_loadu_ps(some);
-}
-
 AVX2_INLINE void dst_tiles(const wino_chunk *c, void *dst, const float *m,
                            const amun__winograd_tail *tail, bool large, bool bf16)
 {
@@ -419,7 +390,7 @@ AVX2_INLINE void dst_tiles(const wino_chunk *c, void *dst, const float *m,
             const float *at = from + b / 2 * c->at->m_block + b % 2 * 8;
             t.at = wino_plane_at(tile.image, b, w->dst_channels, w->dst_block, pixels) + y * t.row +
                    x * t.pixel;
-            t.bias = bias_at(w, tail->bias, b * 8);
+            t.bias = wino_bias_at(w, tail->bias, b * 8);
             if (large) {
                 large_out(&t, at, c->at->m, bf16);
             } else {
