@@ -101,6 +101,8 @@ size_t amun__workspace_plan_size(size_t need, size_t limit);
 bool amun__confirm_needed(const amun__job *job);
 amun_status amun__confirm_open(amun__workspace *space, size_t capacity);
 amun_status amun__confirm_flips(amun__workspace *space, const float *images);
+/* Frees its plan until the next flip. */
+void amun__confirm_drop(amun__workspace *space);
 void amun__confirm_close(amun__workspace *space);
 
 /* ---- arithmetic (project.c): one sample, one thread -------------------------------------------

@@ -17,6 +17,13 @@ amun_status amun__confirm_open(amun__workspace *space, size_t capacity)
     return amun__probe_open(&c->probe, job->ctx, &job->victim, capacity, AMUN__MODE_INFER);
 }
 
+void amun__confirm_drop(amun__workspace *space)
+{
+    if (space->confirm.rows != NULL) {
+        amun__probe_drop(&space->confirm.probe);
+    }
+}
+
 void amun__confirm_close(amun__workspace *space)
 {
     amun_context *ctx = space->job->ctx;

@@ -103,6 +103,7 @@ amun_status amun__workspace_resize(amun__workspace *space, size_t batch)
 amun_status amun__workspace_shrink(amun__workspace *space, size_t batch)
 {
     amun__probe_drop(&space->probe);
+    amun__confirm_drop(space);
     return amun__workspace_resize(space, batch);
 }
 

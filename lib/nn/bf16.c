@@ -2,6 +2,12 @@
  * has it, the same bytes either way. */
 #include "nn/bf16.h"
 
+#include "nn/winograd.h"
+
+#if defined(__x86_64__)
+#include "nn/avx2.h"
+#endif
+
 typedef struct operands {
     void *dst;
     const void *a, *b;
@@ -23,18 +29,8 @@ static void over_spans(span_fn span, operands o, size_t n)
     }
 }
 
-#if defined(__x86_64__)
-#define AVX2 __attribute__((target("avx2")))
-static bool has_avx2(void)
-{
-    return __builtin_cpu_supports("avx2");
-}
-#else
-#define AVX2
-static bool has_avx2(void)
-{
-    return false;
-}
+#if !defined(__x86_64__)
+#define AVX2_FUNCTION
 #endif
 
 /* One loop, compiled twice: `body` sets the i-th element. */
@@ -54,13 +50,13 @@ static bool has_avx2(void)
     {                                                                                              \
         name##_loop(o, first, last);                                                               \
     }                                                                                              \
-    AVX2 static void name##_avx2(const operands *o, size_t first, size_t last)                     \
+    AVX2_FUNCTION static void name##_avx2(const operands *o, size_t first, size_t last)            \
     {                                                                                              \
         name##_loop(o, first, last);                                                               \
     }                                                                                              \
     static span_fn name(void)                                                                      \
     {                                                                                              \
-        return has_avx2() ? name##_avx2 : name##_any;                                              \
+        return amun__winograd_available() ? name##_avx2 : name##_any;                              \
     }
 
 static inline bool positive(amun__bf16 x)

@@ -141,7 +141,8 @@ static void dump_list(const amun__dnnl_plan *m, const amun__list *list, const ch
         } else if (instr->label[0] != '\0') {
             describe_winograd(line, instr);
         } else {
-            append(line, "dst", "in place", instr->n * (instr->bf16 ? 2 : sizeof(float)));
+            const bool half = instr->bf16 || instr->kind == AMUN__INSTR_NARROW;
+            append(line, "dst", "in place", instr->n * (half ? 2 : sizeof(float)));
         }
         amun__log(m->plan->ctx, AMUN__LOG_PLAN, "plan %s %d: %s", title, i, line);
     }
